@@ -1,0 +1,36 @@
+# The commands that people and CI use; `make` alone lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.dev
+
+.PHONY: help setup format check test test-all clean
+
+help:            ## this list
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(STAMP)  ## make .venv with gsync and the tools in it
+
+$(STAMP): setup.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]' --config-settings editable_mode=compat
+	@touch $@
+
+format: setup    ## lay the code out
+	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+check: setup     ## ruff, mypy strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy gsync
+	$(BIN)/mypy gsync.py
+	$(BIN)/lint-imports
+
+test: setup      ## the tests that need one process: unit, contract, the cluster on fakes
+	$(BIN)/python -m pytest -q
+
+test-all: setup  ## real processes, disks and faults (about five minutes; some parts want root)
+	$(BIN)/python -m pytest -q tests/integration tests/e2e
+
+clean:           ## forget everything that was made here
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The command line: docopt texts, configuration, what is printed, and the exit codes."""

@@ -1,0 +1,1 @@
+"""What things are and what should happen: pure; time, randomness and other peers' words are arguments."""

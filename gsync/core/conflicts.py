@@ -1,0 +1,55 @@
+"""What the loser of a conflict is called.
+
+The name comes from the losing entry alone, so that every machine which keeps that loser gives it the same name:
+`stem.conflict-<its mtime, UTC>-<author, 8 hex>-<digest, 8 hex>.ext`. Pure; called where a displaced file finds its place.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+from gsync.core.names import COMPONENT_MAX_BYTES, RelPath
+from gsync.core.versions import Version
+
+EXTENSION_MAX_BYTES: Final = 16
+"""What follows the last dot is an extension only up to this length; a longer one is part of the stem."""
+
+NO_AUTHOR: Final = "00000000"
+"""Stands for the author of a version that only classic peers, or a scan without history, know."""
+
+_OLD_CONFLICT: Final = re.compile(r"\.conflict-\d{8}T\d{6}Z-[0-9a-f]{8}-[0-9a-f]{8}")
+
+
+def conflict_name(path: RelPath, *, version: Version, digest: str) -> RelPath:
+    """The name beside `path` under which its losing `version` with content `digest` ("b3:" + hex) is kept."""
+    stem, extension = _split(_OLD_CONFLICT.sub("", path.name))
+    when = datetime.fromtimestamp(version.mtime_s, UTC).strftime("%Y%m%dT%H%M%SZ")
+    mark = f".conflict-{when}-{_author(version)}-{digest.removeprefix('b3:')[:8]}"
+    room = COMPONENT_MAX_BYTES - len((mark + extension).encode("utf-8"))
+    return path.with_name(_cut(stem, room) + mark + extension)
+
+
+def is_conflict_copy(path: RelPath) -> bool:
+    """Whether `path` is named like the loser of a conflict."""
+    return _OLD_CONFLICT.search(path.name) is not None
+
+
+def _author(version: Version) -> str:
+    """Who made the last step: the author with the highest counter, the first in order among equals."""
+    if version.is_mtime_only:
+        return NO_AUTHOR
+    author, _ = max(version.counters, key=lambda pair: (pair[1], pair[0]))
+    return author[:8]
+
+
+def _split(name: str) -> tuple[str, str]:
+    stem, dot, extension = name.rpartition(".")
+    if not stem or len((dot + extension).encode("utf-8")) > EXTENSION_MAX_BYTES:
+        return name, ""
+    return stem, dot + extension
+
+
+def _cut(text: str, max_bytes: int) -> str:
+    return text.encode("utf-8")[:max_bytes].decode("utf-8", errors="ignore")

@@ -1,0 +1,115 @@
+"""The one gate where outside strings become names: `RelPath`, `Endpoint`.
+
+A string from a peer, a tracker, a directory listing or a command line is hostile until one of the `parse` methods here
+took it; past them the rooms trust. Pure. Called by `wire/` for what others say and by `storage/` for what the disk shows.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Final, Self
+
+from gsync.errors import NameRefused
+
+COMPONENT_MAX_BYTES: Final = 255
+"""Linux NAME_MAX; a longer name cannot be stored."""
+
+PATH_MAX_BYTES: Final = 4095
+"""Linux PATH_MAX without its NUL."""
+
+OWN_FOLDER: Final = ".gsync"
+"""Our own folder inside the user's; no name may lead into it, in any case of its letters."""
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_LOWEST_PORT: Final = 1
+_HIGHEST_PORT: Final = 65535
+
+
+class RelPath(str):
+    """A validated name relative to the folder: components joined by `/`, never absolute, never `..`.
+
+    It is a `str` so that it sorts, hashes and encodes at C speed; it is made only by `parse`.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: object) -> Self:
+        """The name that `text` is, else `NameRefused` with the reason."""
+        if not isinstance(text, str):
+            raise NameRefused(f"a name is text, not {type(text).__name__}")
+        try:
+            raw = text.encode("utf-8")
+        except UnicodeEncodeError:
+            raise NameRefused("not valid UTF-8") from None
+        if len(raw) > PATH_MAX_BYTES:
+            raise NameRefused(f"longer than {PATH_MAX_BYTES} bytes")
+        for component in text.split("/"):
+            _check_component(component)
+        return cls(text)
+
+    @classmethod
+    def parse_flat(cls, text: object) -> Self:
+        """Like `parse`, for the classic dialect, which knows no subfolders: a separator is refused."""
+        if isinstance(text, str) and "/" in text:
+            raise NameRefused("a separator in a bare file name")
+        return cls.parse(text)
+
+    @property
+    def name(self) -> str:
+        """The last component."""
+        return self.rpartition("/")[2]
+
+    def with_name(self, name: str) -> RelPath:
+        """The path beside this one whose last component is `name`; refused like any other."""
+        parent, slash, _ = self.rpartition("/")
+        return RelPath.parse(parent + slash + name)
+
+
+def _check_component(component: str) -> None:
+    if not component:
+        raise NameRefused("an empty component")
+    if component in {".", ".."}:
+        raise NameRefused(f"{component!r} is not a name")
+    if _CONTROL.search(component):
+        raise NameRefused("a control character")
+    if "\\" in component and (component.startswith("..\\") or "\\..\\" in component or component.endswith("\\..")):
+        raise NameRefused("a parent directory in another system's spelling")
+    if len(component.encode("utf-8")) > COMPONENT_MAX_BYTES:
+        raise NameRefused(f"a component longer than {COMPONENT_MAX_BYTES} bytes")
+    if component.casefold() == OWN_FOLDER:
+        raise NameRefused("the name of gsync's own folder")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Endpoint:
+    """Where to connect: a numeric IP address in its normal spelling, and a port from 1 to 65535."""
+
+    ip: str
+    port: int
+
+    def __post_init__(self) -> None:
+        if not _LOWEST_PORT <= self.port <= _HIGHEST_PORT:
+            raise NameRefused(f"port {self.port} is not from {_LOWEST_PORT} to {_HIGHEST_PORT}")
+
+    @classmethod
+    def parse(cls, ip: object, port: object) -> Self:
+        """The endpoint that the two name, else `NameRefused`; `port` is an int (a bool is not)."""
+        if not isinstance(ip, str):
+            raise NameRefused(f"an address is text, not {type(ip).__name__}")
+        if isinstance(port, bool) or not isinstance(port, int):
+            raise NameRefused(f"a port is a whole number, not {type(port).__name__}")
+        try:
+            return cls(str(ipaddress.ip_address(ip)), port)
+        except ValueError:
+            raise NameRefused("not a numeric IP address") from None
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return ipaddress.ip_address(self.ip).is_loopback
+
+    def __str__(self) -> str:
+        return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"

@@ -1,0 +1,1 @@
+"""Network, clock and greenlets: the one room that touches sockets; it knows no disk."""

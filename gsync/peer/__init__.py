@@ -1,0 +1,1 @@
+"""One peer: each module is one loop with one job, and `peer.py` wires them."""

@@ -1,0 +1,1 @@
+"""The tracker: sessions with peers around one `core.directory.Directory`."""

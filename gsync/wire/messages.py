@@ -1,0 +1,55 @@
+"""The classic messages as frozen values: what peers and trackers say, apart from how it is spelt.
+
+`wire/classic.py` turns them into bytes and back. Values in here are already judged: names are `RelPath`, mtimes lie in
+0..MTIME_MAX; what was refused on the way in stands beside them as `Refusal`s, so that whoever receives can say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gsync.core.model import Offer
+from gsync.core.names import RelPath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """An entry that was left out: what it called itself (for `%r`, cut to 80 characters), and which rule it breaks."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Initial:
+    """peer -> tracker, first: the serving port, and the mtime in whole seconds of each file of the folder.
+
+    `knows_gsync` is true when the object began with one tab or more: a peer of ours.
+    `port` is None when what stood there was no port: such a peer is answered, but nobody can fetch from it.
+    """
+
+    port: int | None
+    files: Mapping[RelPath, int]
+    knows_gsync: bool = False
+    refused: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keepalive:
+    """peer -> tracker, each 5 s; its port says nothing that the connection does not (some programs send a constant)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectoryResponse:
+    """tracker -> peer, one for each message: for each name the latest version and who has it.
+
+    `from_gsync` is true when the object began with a tab: a tracker of ours, which takes further Initials.
+    """
+
+    offers: Mapping[RelPath, Offer]
+    from_gsync: bool = False
+    refused: tuple[Refusal, ...] = ()
+
+
+PeerMessage = Initial | Keepalive
