@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 from gsync.core.model import Fingerprint
@@ -32,6 +33,16 @@ class Skipped:
 
     name: str
     reason: str
+
+
+class Worth(Enum):
+    """What a file in the trash is worth keeping for; the value ends the name of its box in the trash."""
+
+    SUPERSEDED = ""
+    """Its author's newer version took its place."""
+
+    UNSEEN = "-unseen"
+    """Somebody may have put work into it that nobody has seen since: it is never purged early."""
 
 
 class OpenFile(Protocol):
@@ -84,23 +95,32 @@ class Staged(Protocol):
         ...
 
     def fingerprint(self) -> Fingerprint:
-        """fstat of the file as it stands; after `finish` and the publishing rename this is what the index remembers."""
+        """fstat of the file as it stands."""
+        ...
+
+    def fileno(self) -> int:
+        """The descriptor, for receiving straight into it; the fake raises `io.UnsupportedOperation`."""
         ...
 
     def close(self) -> None:
-        """Release the descriptor; the staged file stays."""
+        """Release the descriptor; the staged file stays. To be done before publishing, or watchers see an edit."""
         ...
 
 
 class Folder(Protocol):
     """The folder that is kept in sync, held by its descriptor."""
 
+    @property
+    def new_file_mode(self) -> int:
+        """The permission bits of a file that nobody gave any: 0644 without what the umask takes away."""
+        ...
+
     def listing(self) -> Iterator[Found | Skipped]:
         """Everything at the top of the folder but `.gsync`; FIFOs, devices, links, mounts, odd names come as `Skipped`."""
         ...
 
     def fingerprint(self, path: RelPath) -> Fingerprint | None:
-        """lstat of what stands at `path`, None where nothing does; a link or a directory raises `PathRefused`."""
+        """lstat of what stands at `path`, None where nothing does; anything but a regular file raises `PathRefused`."""
         ...
 
     def open(self, path: RelPath) -> OpenFile:
@@ -132,7 +152,7 @@ class Folder(Protocol):
         ...
 
     def staged_fingerprint(self, staged_name: str) -> Fingerprint | None:
-        """lstat of what now stands at a staged name; None where nothing does."""
+        """lstat of what now stands at a staged name; None where nothing does; `PathRefused` as above."""
         ...
 
     def has_writer(self, staged_name: str) -> bool | None:
@@ -143,8 +163,12 @@ class Folder(Protocol):
         """The staged file, for reading (to hash what was displaced)."""
         ...
 
-    def move_to_trash(self, staged_name: str, path: RelPath) -> str:
+    def move_to_trash(self, staged_name: str, path: RelPath, *, worth: Worth) -> str:
         """Move a staged file to `.gsync/trash/<time>-<id>/<path>`; returns that name, relative to the folder."""
+        ...
+
+    def expire_trash(self) -> list[str]:
+        """Delete what has been in the trash for 30 days, and old superseded versions beyond their room; returns the boxes."""
         ...
 
     def staged_names(self) -> list[str]:

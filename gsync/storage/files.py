@@ -1,0 +1,117 @@
+"""Open files of the real disk: `DiskFile`, one open for reading, and `DiskStaged`, one being written in staging.
+
+Both own their descriptor. OSError becomes `StorageError` here. Made by `disk.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import Final
+
+from gsync.core.model import Fingerprint
+from gsync.storage import syscalls
+from gsync.storage.translation import storage_error
+
+WRITEBACK_EVERY_BYTES: Final = 16 * 1024 * 1024
+"""A large file starts on its way to the disk each time this much of it is written, so that the sync at its end is short."""
+
+_NS: Final = 1_000_000_000
+
+
+def fingerprint_of(status: os.stat_result) -> Fingerprint:
+    """What of a stat the trees remember."""
+    return Fingerprint(
+        size=status.st_size,
+        mtime_ns=status.st_mtime_ns,
+        ctime_ns=status.st_ctime_ns,
+        inode=status.st_ino,
+        mode=status.st_mode & 0o7777,
+    )
+
+
+class DiskFile:
+    """An `OpenFile`."""
+
+    __slots__ = ("_fd", "_name", "fingerprint")
+
+    def __init__(self, fd: int, *, name: str, fingerprint: Fingerprint) -> None:
+        self._fd = fd
+        self._name = name
+        self.fingerprint = fingerprint
+
+    def read_at(self, offset: int, count: int) -> bytes:
+        try:
+            return os.pread(self._fd, count, offset)
+        except OSError as error:
+            raise storage_error(error, self._name) from error
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def changed(self) -> bool:
+        status = os.fstat(self._fd)
+        return (status.st_size, status.st_mtime_ns) != (self.fingerprint.size, self.fingerprint.mtime_ns)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1
+
+    def __enter__(self) -> DiskFile:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class DiskStaged:
+    """A `Staged`."""
+
+    __slots__ = ("_fd", "_started", "name", "size")
+
+    def __init__(self, fd: int, *, name: str) -> None:
+        self._fd = fd
+        self._started = 0
+        self.name = name
+        self.size = 0
+
+    @property
+    def inode(self) -> int:
+        return self.fingerprint().inode
+
+    def write(self, data: bytes | memoryview) -> None:
+        rest = memoryview(data)
+        try:
+            while rest:
+                written = os.write(self._fd, rest)
+                self.size += written
+                rest = rest[written:]
+        except OSError as error:
+            raise storage_error(error, self.name) from error
+        if self.size - self._started >= WRITEBACK_EVERY_BYTES:
+            with suppress(OSError):  # a hint; where the system does not take it, the sync at the end does all
+                syscalls.start_writeback(self._fd, self._started, self.size - self._started)
+            self._started = self.size
+
+    def finish(self, *, mtime_s: int, mode: int) -> None:
+        try:
+            os.fchmod(self._fd, mode)
+            os.utime(self._fd, ns=(mtime_s * _NS, mtime_s * _NS))
+        except OSError as error:
+            raise storage_error(error, self.name) from error
+
+    def fingerprint(self) -> Fingerprint:
+        try:
+            return fingerprint_of(os.fstat(self._fd))
+        except OSError as error:
+            raise storage_error(error, self.name) from error
+
+    def fileno(self) -> int:
+        """The descriptor, for `Durability`."""
+        return self._fd
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1

@@ -1,0 +1,90 @@
+"""The Linux calls that Python's `os` does not offer, typed; each raises OSError as `os` would.
+
+Nothing here decides anything. Callers: `beneath.py`, `renames.py`, `durability.py`. A call that the system lacks raises
+OSError(ENOSYS), so that the caller has one way to find out. ctypes releases the interpreter lock around each call.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from collections.abc import Callable
+from typing import Final
+
+RESOLVE_NO_XDEV: Final = 0x01
+RESOLVE_NO_SYMLINKS: Final = 0x04
+RESOLVE_BENEATH: Final = 0x08
+RENAME_NOREPLACE: Final = 1
+RENAME_EXCHANGE: Final = 2
+SYNC_FILE_RANGE_WRITE: Final = 2
+
+_OPENAT2: Final = 437
+"""The number of openat2 on every Linux architecture (numbers are shared from 424 on)."""
+
+_RETRIES: Final = 1000
+"""openat2 says EAGAIN while names move under it; a bound, so that somebody who renames for ever cannot hold a thread."""
+
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+def openat2(name: str, flags: int, *, dir_fd: int, resolve: int) -> int:
+    """A descriptor of `name` opened under `dir_fd`, closed on exec, within what `resolve` allows. Cannot create."""
+    how = _OpenHow(flags | os.O_CLOEXEC, 0, resolve)
+    raw = _bytes(name)
+    return _call(
+        lambda: _libc.syscall(
+            ctypes.c_long(_OPENAT2), ctypes.c_int(dir_fd), raw, ctypes.byref(how), ctypes.c_size_t(ctypes.sizeof(how))
+        ),
+        name,
+    )
+
+
+def renameat2(old_fd: int, old: str, new_fd: int, new: str, flags: int) -> None:
+    """Rename `old` under `old_fd` to `new` under `new_fd`. Give single names: it follows links in directories."""
+    raw_old, raw_new = _bytes(old), _bytes(new)
+    _call(lambda: _function("renameat2")(old_fd, raw_old, new_fd, raw_new, ctypes.c_uint(flags)), new)
+
+
+def syncfs(fd: int) -> None:
+    """Write everything that is dirty on the file system of `fd`, other programs' files too."""
+    _call(lambda: _function("syncfs")(fd), None)
+
+
+def start_writeback(fd: int, offset: int, count: int) -> None:
+    """Begin to write a range to disk without waiting for it; a hint only, so that a later fsync has little left."""
+    write = SYNC_FILE_RANGE_WRITE
+    _call(
+        lambda: _function("sync_file_range")(fd, ctypes.c_int64(offset), ctypes.c_int64(count), ctypes.c_uint(write)),
+        None,
+    )
+
+
+def _function(name: str) -> Callable[..., int]:
+    try:
+        function: Callable[..., int] = getattr(_libc, name)
+    except AttributeError:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS)) from None
+    return function
+
+
+def _bytes(name: str) -> bytes:
+    raw = os.fsencode(name)
+    if b"\0" in raw:  # C would cut the name there and open another one
+        raise OSError(errno.EINVAL, "a NUL in the name", name)
+    return raw
+
+
+def _call(function: Callable[[], int], name: str | None) -> int:
+    for _ in range(_RETRIES):
+        answer = function()
+        if answer >= 0:
+            return answer
+        number = ctypes.get_errno()
+        if number not in {errno.EINTR, errno.EAGAIN}:
+            break
+    raise OSError(number, os.strerror(number), name)
