@@ -22,7 +22,11 @@ class Readable(Protocol):
 
 
 class Stream(Protocol):
-    """Bytes both ways; a context manager that closes it."""
+    """Bytes both ways; a context manager that closes it, or resets it when left by an exception.
+
+    One greenlet may send while another receives, not two of a kind. A call that was interrupted may have done a part of
+    its work: after an interrupted `send` only `reset` makes sense; an interrupted `receive` has lost no byte.
+    """
 
     @property
     def local(self) -> Endpoint:
@@ -51,26 +55,32 @@ class Stream(Protocol):
         ...
 
     def send_file(self, file: Readable, *, offset: int, count: int) -> int:
-        """Send `count` bytes of `file` from `offset` at full speed; returns how many were sent: fewer where the file ended."""
+        """Send `count` bytes of `file` from `offset` at full speed; returns how many were sent: fewer where the file ended.
+
+        Raises `ConnectionBroken`, or `StorageError` when the file cannot be read.
+        """
         ...
 
     def wait_sent(self) -> None:
-        """Wait until the other side's kernel has taken everything that was sent (SIOCOUTQ is 0)."""
+        """Wait until the other side's kernel has taken everything that was sent (SIOCOUTQ is 0). Raises `ConnectionBroken`."""
         ...
 
     def end_sending(self) -> None:
-        """Tell the other side that no more comes; receiving goes on."""
+        """Tell the other side that no more comes; receiving goes on. Raises `ConnectionBroken`."""
         ...
 
     def reset(self) -> None:
         """Break off: the other side sees a reset, not an end, so that it does not take a stump for a whole."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Let go of it, at once; a second call does nothing. What was sent still goes out, unless something that came was
+        never received: then the other side sees a reset. Whoever cares calls `wait_sent` first."""
+        ...
 
     def __enter__(self) -> Stream: ...
 
-    def __exit__(self, *exc: object) -> None: ...
+    def __exit__(self, kind: object, exc: BaseException | None, traceback: object, /) -> None: ...
 
 
 class Listener(Protocol):
@@ -80,7 +90,8 @@ class Listener(Protocol):
     def endpoint(self) -> Endpoint: ...
 
     def close(self, *, grace_s: float = 0.0) -> None:
-        """Accept no more; handlers get `grace_s` to finish, then are ended and their streams reset."""
+        """Accept no more; handlers get `grace_s` to finish, then are ended and their streams reset. Returns when all have
+        ended; not for a handler to call."""
         ...
 
 
@@ -90,9 +101,10 @@ StreamHandler = Callable[[Stream], None]
 class Network(Protocol):
     """Makes streams outward and inward."""
 
-    def dial(self, endpoint: Endpoint) -> Stream:
-        """A stream to `endpoint`, at once or when it answers; bound it with `gevent.Timeout`. Raises `ConnectFailed`,
-        also when the two ends of the new connection are one and the same (TCP self-connect on a dead local port)."""
+    def dial(self, endpoint: Endpoint, *, alive_probes: bool = False) -> Stream:
+        """A stream to `endpoint`, as soon as it answers; bound it with `gevent.Timeout`. Raises `ConnectFailed`, also when
+        both ends of the new connection are one and the same (TCP self-connect on a dead local port). `alive_probes`: as
+        for `listen`."""
         ...
 
     def listen(self, *, ip: str, port: int, handler: StreamHandler, limit: int, alive_probes: bool = False) -> Listener:

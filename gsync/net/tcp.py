@@ -1,0 +1,194 @@
+"""TCP on this machine: `TcpNetwork` fulfils `transport.Network`; with `tcp_stream` the only place that touches sockets.
+
+An OSError of a socket becomes `ConnectFailed`, `AddressInUse` or `ConnectionBroken` here, and goes no further. Names are
+resolved once, by `resolve`; everything else takes numbers. No TLS and no rate limit live here.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import logging
+import resource
+import socket
+from typing import Any, Final
+
+import gevent
+from gevent.pool import Pool
+from gevent.server import StreamServer
+
+from gsync.core.names import Endpoint
+from gsync.errors import AddressInUse, ConnectFailed, TransportError
+from gsync.net.patching import require_patched_sockets
+from gsync.net.tasks import ask_to_end
+from gsync.net.tcp_stream import TcpStream
+from gsync.net.transport import StreamHandler
+
+log: Final = logging.getLogger(__name__)
+
+BACKLOG: Final = 1024
+"""Connections that the kernel holds for a full house; more are dropped and tried again by the other side."""
+
+LOWEST_FREE_PORT: Final = 1024
+"""A port that is announced to others is never a privileged one, whatever range this machine gives out."""
+
+KEEPALIVE_IDLE_S: Final = 10
+KEEPALIVE_INTERVAL_S: Final = 5
+KEEPALIVE_PROBES: Final = 3
+
+
+class TcpNetwork:
+    """Dials and listens; making one raises `ConfigError` where sockets are not cooperative."""
+
+    def __init__(self) -> None:
+        require_patched_sockets()
+
+    def dial(self, endpoint: Endpoint, *, alive_probes: bool = False) -> TcpStream:
+        try:
+            sock = socket.socket(_family(endpoint.ip), socket.SOCK_STREAM)
+        except OSError as error:
+            raise _connect_failed(endpoint, error) from error
+        try:
+            # Never create_connection: it resolves even numbers in the thread pool, behind whatever is queued there.
+            sock.connect((endpoint.ip, endpoint.port))
+            _refuse_own_end(sock, endpoint)
+            return _stream(sock, remote=sock.getpeername(), alive_probes=alive_probes)
+        except OSError as error:
+            sock.close()
+            raise _connect_failed(endpoint, error) from error
+        except BaseException:  # a Timeout or a kill, say
+            sock.close()
+            raise
+
+    def listen(
+        self, *, ip: str, port: int, handler: StreamHandler, limit: int, alive_probes: bool = False
+    ) -> TcpListener:
+        try:
+            sock = _listening_socket(ip, port)
+        except OSError as error:
+            kind = AddressInUse if error.errno == errno.EADDRINUSE else ConnectFailed
+            raise kind(f"cannot listen at {ip} port {port}: {error.strerror or error}") from error
+        return TcpListener(sock, handler=handler, limit=limit, alive_probes=alive_probes)
+
+    def is_own_address(self, ip: str) -> bool:
+        if ipaddress.ip_address(ip).is_multicast:
+            return False  # the kernel lets everybody bind these
+        try:
+            with socket.socket(_family(ip), socket.SOCK_STREAM) as sock:
+                sock.bind((ip, 0))
+        except OSError:
+            return False
+        return True
+
+
+class TcpListener:
+    """A listening socket with its handlers; made by `TcpNetwork.listen`, closed by whoever asked for it."""
+
+    def __init__(self, sock: socket.socket, *, handler: StreamHandler, limit: int, alive_probes: bool) -> None:
+        self.endpoint: Final = _endpoint(sock.getsockname())
+        self._handler = handler
+        self._alive_probes = alive_probes
+        self._handlers = Pool(limit)
+        self._server = StreamServer(sock, self._serve, spawn=self._handlers)
+        self._server.start()
+
+    def close(self, *, grace_s: float = 0.0) -> None:
+        self._server.close()
+        try:
+            self._handlers.join(timeout=grace_s)
+        finally:
+            for greenlet in list(self._handlers):
+                ask_to_end(greenlet)
+            self._handlers.join()
+
+    def _serve(self, sock: socket.socket, address: tuple[Any, ...]) -> None:
+        try:
+            stream = _stream(sock, remote=address, alive_probes=self._alive_probes)
+        except OSError as error:
+            log.debug("stream.failed remote=%r reason=%r", address, error)
+            return
+        try:
+            with stream:
+                self._handler(stream)
+        except TransportError as error:
+            log.debug("stream.failed remote=%s reason=%r", stream.remote, error)
+
+
+def resolve(host: str, *, timeout_s: float) -> str:
+    """The numeric address of `host`, IPv4 where it has one; raises `ConnectFailed`, also after `timeout_s`.
+
+    Numbers come back at once in their normal spelling. For names only, and once: it takes a thread of the default pool,
+    and the thread goes on to its own end when the time is over.
+    """
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        pass
+    try:
+        with gevent.Timeout(timeout_s, ConnectFailed(f"the name {host!r} was not resolved within {timeout_s:g} s")):
+            found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise ConnectFailed(f"the name {host!r} cannot be resolved: {error}") from error
+    families = {family: address for family, _, _, _, address in reversed(found)}
+    address = families.get(socket.AF_INET) or families[socket.AF_INET6]
+    return _endpoint((address[0], LOWEST_FREE_PORT)).ip
+
+
+def raise_descriptor_limit() -> int:
+    """Let this process open as many files and sockets as the system permits without asking; returns how many that is."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError):
+        return soft
+    return hard
+
+
+def _family(ip: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in ip else socket.AF_INET
+
+
+def _endpoint(address: tuple[Any, ...]) -> Endpoint:
+    """The kernel's address in our spelling: no scope, and IPv4 as IPv4 where it came through an IPv6 socket."""
+    ip = ipaddress.ip_address(address[0].partition("%")[0])
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    return Endpoint(str(mapped or ip), address[1])
+
+
+def _stream(sock: socket.socket, *, remote: tuple[Any, ...], alive_probes: bool) -> TcpStream:
+    # Without NODELAY a small request and its reply manage 11 round trips a second.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if alive_probes:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
+    return TcpStream(sock, local=_endpoint(sock.getsockname()), remote=_endpoint(remote))
+
+
+def _listening_socket(ip: str, port: int) -> socket.socket:
+    tried: list[socket.socket] = []  # held open until the end, so that the kernel gives another port each time
+    try:
+        while True:
+            sock = socket.socket(_family(ip), socket.SOCK_STREAM)
+            tried.append(sock)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if sock.family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # "::" means everybody, IPv4 too
+            sock.bind((ip, port))
+            if port or sock.getsockname()[1] >= LOWEST_FREE_PORT:
+                sock.listen(BACKLOG)
+                return tried.pop()
+    finally:
+        for sock in tried:
+            sock.close()
+
+
+def _refuse_own_end(sock: socket.socket, endpoint: Endpoint) -> None:
+    # Dialling a free port of the range that the kernel gives out may meet itself: both ends are then this one socket.
+    if sock.getsockname() == sock.getpeername():
+        raise ConnectFailed(f"{endpoint} answered from our own end: nobody listens there")
+
+
+def _connect_failed(endpoint: Endpoint, error: OSError) -> ConnectFailed:
+    return ConnectFailed(f"{endpoint} cannot be reached: {error.strerror or error}")
