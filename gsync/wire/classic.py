@@ -15,10 +15,10 @@ from typing import Final
 import msgspec
 
 from gsync.core.model import Offer, Source
-from gsync.core.names import Endpoint, RelPath
+from gsync.core.names import RelPath
 from gsync.core.versions import Version
 from gsync.errors import NameRefused
-from gsync.wire.foreign import dialled_endpoint, kind, mtime_s, read_object
+from gsync.wire.foreign import HIGHEST_PORT, dialled_endpoint, kind, mtime_s, port_number, read_object
 from gsync.wire.messages import DirectoryResponse, Initial, Keepalive, PeerMessage, Refusal
 
 OURS: Final = b"{\t"
@@ -151,7 +151,7 @@ def _initial(
 
 def _port(port: object, refused: list[Refusal]) -> int | None:
     try:
-        return Endpoint.parse("127.0.0.1", port).port
+        return port_number(port)
     except NameRefused as error:
         refused.append(refusal("port", error.reason))
         return None
@@ -217,4 +217,4 @@ def _source(ip: object, port: object, *, ours: bool) -> Source | NameRefused:
 
 
 def _is_port(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= len("65535")
+    return text.isascii() and text.isdigit() and len(text) <= len(str(HIGHEST_PORT))

@@ -19,6 +19,8 @@ from gsync.errors import NameRefused, RemoteProtocolError
 LOWEST_DIALLED_PORT: Final = 1024
 """An entry aims our dials: below this live other people's servers, not peers (protocol, classic, "Both")."""
 
+HIGHEST_PORT: Final = 65535
+
 _WHOLE_MAX_DIGITS: Final = 20
 """More digits than any number of the protocol has; Python takes quadratic time for a long one, or refuses it."""
 
@@ -47,6 +49,15 @@ def mtime_s(value: object) -> int:
     return math.floor(value)
 
 
+def port_number(value: object) -> int:
+    """The port that `value` is. Raises `NameRefused`."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise NameRefused(f"a port is a whole number, not {kind(value)}")
+    if not 1 <= value <= HIGHEST_PORT:
+        raise NameRefused(f"a port lies in 1..{HIGHEST_PORT}")
+    return value
+
+
 def dialled_endpoint(ip: object, port: object) -> Endpoint:
     """Where a directory entry sends us. Raises `NameRefused` where no peer can be.
 
@@ -54,7 +65,7 @@ def dialled_endpoint(ip: object, port: object) -> Endpoint:
     """
     if isinstance(ip, str) and "%" in ip:
         raise NameRefused("an address with a zone, which means something on one machine only")
-    endpoint = Endpoint.parse(ip, port)
+    endpoint = Endpoint.parse(ip, port_number(port))
     if endpoint.port < LOWEST_DIALLED_PORT:
         raise NameRefused(f"port {endpoint.port} is below {LOWEST_DIALLED_PORT}")
     address = ipaddress.ip_address(endpoint.ip)
