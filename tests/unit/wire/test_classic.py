@@ -29,7 +29,6 @@ from gsync.wire.messages import Initial, Keepalive, Refusal
 OUT_OF_RANGE = f"an mtime lies in 0..{MTIME_MAX}"
 NO_NUMBER = "an mtime is a number, not "
 
-names = st.text(min_size=1, max_size=8).filter(_is_name).map(RelPath.parse)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
@@ -43,6 +42,9 @@ def _is_name(text: str) -> bool:
     except NameRefused:
         return False
     return True
+
+
+names = st.text(min_size=1, max_size=8).filter(_is_name).map(RelPath.parse)
 
 
 def path(name: str) -> RelPath:
