@@ -8,7 +8,7 @@ nothing: whoever spawns for strangers counts them. A group belongs to one thread
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NoReturn, ParamSpec, Self
 
 import gevent
@@ -212,6 +212,16 @@ def ask_to_end(greenlet: Any) -> None:
     """Raise `GreenletExit` in `greenlet` where it waits; unlike gevent's `kill`, one that was just spawned starts first."""
     # Callbacks run first in, first out, so the start of a greenlet that was spawned before this comes before it.
     gevent.get_hub().loop.run_callback(_throw_exit, greenlet)
+
+
+def end_all(greenlets: Sequence[Any], *, grace_s: float) -> None:
+    """Wait until all have ended, asking them to after `grace_s`, or at once when something is thrown at us."""
+    try:
+        gevent.joinall(greenlets, timeout=grace_s)
+    finally:
+        for greenlet in greenlets:
+            ask_to_end(greenlet)
+        gevent.joinall(greenlets)
 
 
 class _Interrupt(BaseException):

@@ -20,7 +20,7 @@ from gevent.server import StreamServer
 from gsync.core.names import Endpoint
 from gsync.errors import AddressInUse, ConnectFailed, TransportError
 from gsync.net.patching import require_patched_sockets
-from gsync.net.tasks import ask_to_end
+from gsync.net.tasks import end_all
 from gsync.net.tcp_stream import TcpStream
 from gsync.net.transport import StreamHandler
 
@@ -94,12 +94,7 @@ class TcpListener:
 
     def close(self, *, grace_s: float = 0.0) -> None:
         self._server.close()
-        try:
-            self._handlers.join(timeout=grace_s)
-        finally:
-            for greenlet in list(self._handlers):
-                ask_to_end(greenlet)
-            self._handlers.join()
+        end_all(list(self._handlers), grace_s=grace_s)
 
     def _serve(self, sock: socket.socket, address: tuple[Any, ...]) -> None:
         try:
