@@ -1,0 +1,245 @@
+"""What this machine remembers of the folder: entries, what was agreed, and the journal; SQLite in `.gsync/`.
+
+One method call is one transaction, durable when it returns (WAL, synchronous=FULL: else a power cut could re-use a version
+number for other content). Blocking; all calls come from one thread at a time. sqlite3's errors become `StorageError`.
+
+An index that cannot be read is set aside as `index.sqlite.damaged-<UTC time>` and made anew; one that belongs to another
+folder (this one is a copy) keeps its entries. Both get a new author: the old one may be speaking elsewhere, or had counted
+further than is known here.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum, auto
+from pathlib import Path
+from typing import Final, Self
+
+from gsync.core.model import FileMeta
+from gsync.core.names import RelPath
+from gsync.core.versions import Version
+from gsync.errors import FolderUnusable, IndexDamaged, StorageError
+from gsync.storage import rows
+from gsync.storage.journal import JournalRow
+from gsync.storage.own_folder import RandomHex
+
+FILE: Final = "index.sqlite"
+SCHEMA_VERSION: Final = "1"
+
+_AUTHOR_BYTES: Final = 8
+_SUFFIXES: Final = ("", "-wal", "-shm", "-journal")
+_SCHEMA: Final = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE entry (path TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, version TEXT NOT NULL, digest TEXT NOT NULL)"
+    " WITHOUT ROWID",
+    "CREATE TABLE synced (path TEXT PRIMARY KEY, version TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE journal (name TEXT PRIMARY KEY, path TEXT NOT NULL, state TEXT NOT NULL, download TEXT NOT NULL,"
+    " version TEXT NOT NULL, digest TEXT NOT NULL, expected TEXT NOT NULL, displaced TEXT NOT NULL, loser TEXT NOT NULL)"
+    " WITHOUT ROWID",
+)
+
+
+class Fate(Enum):
+    """What was found when the index was opened."""
+
+    FOUND = auto()
+    NEW = auto()
+    DAMAGED = auto()
+    """It could not be read; it was set aside and made anew."""
+    COPIED = auto()
+    """It belongs to another folder, of which this one is a copy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """All that the index remembers, for the start."""
+
+    author: str
+    local: dict[RelPath, FileMeta]
+    synced: dict[RelPath, Version]
+
+
+class Index:
+    """The open index; made by `open`. `author` is this index lifetime's author id, 16 hex digits."""
+
+    def __init__(self, database: sqlite3.Connection, *, author: str, fate: Fate) -> None:
+        self._database = database
+        self.author = author
+        self.fate = fate
+        self._fresh: Contents | None = None  # what `open` read to check it, for the first `load`
+
+    @classmethod
+    def open(
+        cls,
+        directory: int | Path,
+        *,
+        root_id: str,
+        random_hex: RandomHex = secrets.token_hex,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> Self:
+        """The index in `directory`: a descriptor of `.gsync/` (it stays yours) or a path.
+
+        Raises `StorageError`; `FolderUnusable` for a planted link, or an index that a newer gsync wrote.
+        """
+        # SQLite has no openat; through the descriptor's own entry it gets the right directory whatever its path is now.
+        place = Path(f"/proc/self/fd/{directory}") if isinstance(directory, int) else directory
+        _refuse_links(place)
+        try:
+            return cls._opened(place, root_id=root_id, random_hex=random_hex)
+        except IndexDamaged:
+            _set_aside(place, wall_clock())
+        fresh = cls._opened(place, root_id=root_id, random_hex=random_hex)
+        fresh.fate = Fate.DAMAGED
+        return fresh
+
+    def load(self) -> Contents:
+        """Everything but the journal."""
+        fresh, self._fresh = self._fresh, None
+        if fresh is not None:
+            return fresh
+        with _translated():
+            entries = self._database.execute("SELECT path, fingerprint, version, digest FROM entry")
+            local = dict(map(rows.parse_entry, entries))
+            synced = dict(map(rows.parse_synced, self._database.execute("SELECT path, version FROM synced")))
+        return Contents(author=self.author, local=local, synced=synced)
+
+    def record(
+        self,
+        *,
+        entries: Mapping[RelPath, FileMeta | None] | None = None,
+        synced: Mapping[RelPath, Version | None] | None = None,
+        journal: Iterable[JournalRow] = (),
+        forget: Iterable[str] = (),
+    ) -> None:
+        """Remember all of it or nothing: None removes a path, `journal` rows are written, those named in `forget` removed."""
+        entries, synced = entries or {}, synced or {}
+        self._fresh = None
+        with self._transaction() as database:
+            database.executemany(
+                "REPLACE INTO entry VALUES (?, ?, ?, ?)", (rows.entry_row(p, m) for p, m in entries.items() if m)
+            )
+            database.executemany("DELETE FROM entry WHERE path = ?", ((p,) for p, m in entries.items() if m is None))
+            database.executemany(
+                "REPLACE INTO synced VALUES (?, ?)", (rows.synced_row(p, v) for p, v in synced.items() if v)
+            )
+            database.executemany("DELETE FROM synced WHERE path = ?", ((p,) for p, v in synced.items() if v is None))
+            database.executemany("DELETE FROM journal WHERE name = ?", ((name,) for name in forget))
+            database.executemany(
+                "REPLACE INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (rows.journal_row(row) for row in journal)
+            )
+
+    def journal(self) -> list[JournalRow]:
+        """Every row of the journal."""
+        with _translated():
+            return [rows.parse_journal(row) for row in self._database.execute("SELECT * FROM journal ORDER BY name")]
+
+    def close(self) -> None:
+        """Close the file; what was recorded is in it."""
+        self._database.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with _translated():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._database
+                self._database.execute("COMMIT")
+            except BaseException:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                raise
+
+    @classmethod
+    def _opened(cls, place: Path, *, root_id: str, random_hex: RandomHex) -> Self:
+        with _translated():
+            database = sqlite3.connect(place / FILE, isolation_level=None, check_same_thread=False)
+        try:
+            index = cls(database, author="", fate=Fate.FOUND)
+            index._prepare(root_id=root_id, random_hex=random_hex)
+        except BaseException:
+            database.close()
+            raise
+        return index
+
+    def _prepare(self, *, root_id: str, random_hex: RandomHex) -> None:
+        """Check that all of it can be read, make what a new one needs, settle whose voice it is."""
+        with _translated():
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=FULL")
+            tables = self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            if tables and self._database.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+                raise IndexDamaged("the index does not pass SQLite's check")
+        meta = self._meta() if tables else {}
+        if not tables:
+            self.fate = Fate.NEW
+        elif not meta.get("schema") or not meta.get("author"):
+            raise IndexDamaged("the index does not say whose it is")
+        elif meta["schema"] != SCHEMA_VERSION:
+            raise FolderUnusable(
+                f"another version of gsync wrote the index of this folder (schema {meta['schema']!r})",
+                advice="Use that version, the newer one, here.",
+            )
+        elif meta.get("root") != root_id:
+            self.fate = Fate.COPIED
+        self.author = meta["author"] if self.fate is Fate.FOUND else random_hex(_AUTHOR_BYTES)
+        if tables:
+            self._fresh = self.load()
+            self.journal()
+        if self.fate is Fate.FOUND:
+            return
+        with self._transaction() as database:
+            for statement in () if tables else _SCHEMA:
+                database.execute(statement)
+            # The inodes that a copied journal names are the original's; here they may be anybody's.
+            database.execute("DELETE FROM journal")
+            database.executemany(
+                "REPLACE INTO meta VALUES (?, ?)",
+                (("schema", SCHEMA_VERSION), ("author", self.author), ("root", root_id)),
+            )
+
+    def _meta(self) -> dict[str, str]:
+        with _translated():
+            return dict(self._database.execute("SELECT key, value FROM meta"))
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        # A schema that lacks a table, or a file that SQLite cannot open at all, is no passing trouble of the disk.
+        if "no such" in str(error) or "malformed" in str(error):
+            raise IndexDamaged(f"the index: {error}") from error
+        raise StorageError(f"the index: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise IndexDamaged(f"the index: {error}") from error
+    except sqlite3.Error as error:
+        raise StorageError(f"the index: {error}") from error
+
+
+def _refuse_links(place: Path) -> None:
+    """Refuse an index that is a link or a directory: somebody planted it to lead us away."""
+    for suffix in _SUFFIXES:
+        path = place / (FILE + suffix)
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise FolderUnusable(
+                f"{path.name} in gsync's own folder is not a regular file",
+                advice="Move it away, then start gsync again.",
+            )
+
+
+def _set_aside(place: Path, now_s: float) -> None:
+    mark = datetime.fromtimestamp(now_s, UTC).strftime(".damaged-%Y%m%dT%H%M%SZ")
+    try:
+        for suffix in _SUFFIXES:
+            path = place / (FILE + suffix)
+            if path.exists():
+                path.rename(place / (FILE + mark + suffix))
+    except OSError as error:
+        raise StorageError(f"the damaged index cannot be set aside: {error.strerror}") from error
