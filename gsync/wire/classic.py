@@ -9,13 +9,15 @@ rest. `pause` is called now and then while a long message is judged: who runs ot
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
 
+from gsync.core.holders import ALSO_MAX
 from gsync.core.model import Offer, Source
 from gsync.core.names import RelPath
+from gsync.core.pausing import Pause, no_pause, paused
 from gsync.core.versions import Version
 from gsync.errors import NameRefused
 from gsync.wire.foreign import HIGHEST_PORT, dialled_endpoint, kind, mtime_s, port_number, read_object
@@ -27,16 +29,7 @@ OURS: Final = b"{\t"
 READER_BLOCK_BYTES: Final = 8192
 """Readers that take a read of this size to mean "more to come" wait for ever after a message of just that length."""
 
-ALSO_MAX: Final = 3
-"""How many further holders an entry names at most."""
-
 _NAME_MAX_CHARACTERS: Final = 80
-_PAUSE_EVERY: Final = 1000
-"""Entries judged between two pauses: 2-5 ms of work."""
-
-
-def no_pause() -> None:
-    """For callers that have nothing else to do meanwhile."""
 
 
 def encode_initial(port: int, files: Mapping[RelPath, int], *, knows_gsync: bool) -> bytes:
@@ -56,7 +49,7 @@ def ended(message: bytes) -> bytes:
     return message + (b" \n" if (len(message) + 1) % READER_BLOCK_BYTES == 0 else b"\n")
 
 
-def parse_peer_message(message: bytes, *, pause: Callable[[], None] = no_pause) -> PeerMessage:
+def parse_peer_message(message: bytes, *, pause: Pause = no_pause) -> PeerMessage:
     """What a peer says: an Initial if there are `files`, else a Keepalive. Raises `RemoteProtocolError` for no JSON object."""
     try:
         known = _PEER_MESSAGE.decode(message)
@@ -68,14 +61,12 @@ def parse_peer_message(message: bytes, *, pause: Callable[[], None] = no_pause) 
     return _initial(known.port, entries, ours=message.startswith(OURS), refused=[], pause=pause)
 
 
-def parse_directory(message: bytes, *, pause: Callable[[], None] = no_pause) -> DirectoryResponse:
+def parse_directory(message: bytes, *, pause: Pause = no_pause) -> DirectoryResponse:
     """What a tracker answers. Raises `RemoteProtocolError` for no JSON object."""
     offers: dict[RelPath, Offer] = {}
     refused: list[Refusal] = []
     book = _AddressBook()
-    for count, (name, entry) in enumerate(_directory_entries(message), start=1):
-        if not count % _PAUSE_EVERY:
-            pause()
+    for name, entry in paused(_directory_entries(message), pause):
         try:
             offers[RelPath.parse_flat(name)] = _offer(entry, book)
         except NameRefused as error:
@@ -111,7 +102,7 @@ _DIRECTORY: Final = msgspec.json.Decoder(dict[str, _KnownEntry])
 _REFUSED_BY_MSGSPEC: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def _peer_message(message: dict[str, object], *, ours: bool, pause: Callable[[], None]) -> PeerMessage:
+def _peer_message(message: dict[str, object], *, ours: bool, pause: Pause) -> PeerMessage:
     """The message whose parts msgspec did not take; each is judged alone."""
     if "files" not in message:
         return Keepalive()
@@ -134,12 +125,10 @@ def _initial(
     *,
     ours: bool,
     refused: list[Refusal],
-    pause: Callable[[], None],
+    pause: Pause,
 ) -> Initial:
     files: dict[RelPath, int] = {}
-    for count, (name, mtime) in enumerate(entries, start=1):
-        if not count % _PAUSE_EVERY:
-            pause()
+    for name, mtime in paused(entries, pause):
         try:
             path, seconds = RelPath.parse_flat(name), mtime_s(mtime)
         except NameRefused as error:

@@ -1,0 +1,260 @@
+"""The join of all announcements: for each name the latest version, and who has it. Kept by the tracker.
+
+    what happens                         what becomes of the name
+    -----------------------------------  -----------------------------------------------------------------
+    announced for the first time         its announcer is the only holder
+    announced later than the latest      the announcer takes the place of all holders; they are remembered
+    announced equal to the latest        one more holder, last in the row
+    announced earlier than the latest    remembered
+    a holder leaves, others are left     they move up
+    the last holder leaves               the latest version that is remembered, and all its holders, come back
+    nobody is left                       the name is gone (gone, not deleted: nobody offers it now)
+
+Soft state only, and pure: time is an argument. A thousand peers with 10,000 names each are ten million pairs, so a pair
+costs 12 bytes in arrays and no object; names and peers cost some hundred bytes each. Called by `tracker/`.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from gsync.core.holders import Holder, Offered, PeerId
+from gsync.core.names import Endpoint, RelPath
+from gsync.core.pausing import Pause, no_pause, paused
+
+SILENCE_S: Final = 180.0
+"""A live peer may be silent for minutes while it fetches; a dead one is mostly known by its connection, long before."""
+
+FRONT: Final = 16
+"""How many holders of a version, the earliest first, a response may choose from; those behind change no response, so that
+the thousandth peer with the same files costs nobody a new encoding."""
+
+RESPONSE_MAX_BYTES: Final = 64 * 1024 * 1024 - 16
+"""What a peer accepts as a directory, less its brackets, padding and newline."""
+
+ENTRY_MAX_BYTES: Final = 272
+"""The longest entry without its name: four IPv6 addresses with their ports, the mtime, the marks, the punctuation."""
+
+PAIRS_MAX: Final = 16_000_000
+"""Announced (name, peer) pairs: 200 MB of arrays."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """What became of an announcement: `refused` of its files were left out, for `reason`."""
+
+    taken: int
+    refused: int = 0
+    reason: str = ""
+
+
+class Directory:
+    """Who has what. Each call leaves it consistent, also at the pauses within and when one of them raises."""
+
+    def __init__(self, *, response_max_bytes: int = RESPONSE_MAX_BYTES, pairs_max: int = PAIRS_MAX) -> None:
+        self._room_bytes = response_max_bytes
+        self._room_pairs = pairs_max
+        self._peers: dict[int, _Peer] = {}
+        self._names: dict[RelPath, _Name] = {}
+        self._rows: list[_Name | None] = []
+        self._free_rows: list[int] = []
+        self._changed: set[RelPath] = set()
+        self._generation = 0
+
+    def __len__(self) -> int:
+        """How many names are offered."""
+        return len(self._names)
+
+    @property
+    def generation(self) -> int:
+        """A number that grows with each change that a response may show."""
+        return self._generation
+
+    def take_changes(self) -> set[RelPath]:
+        """The names whose `offered` may have changed since the last call; for the one who keeps the encodings."""
+        changed, self._changed = self._changed, set()
+        return changed
+
+    def offered(self, path: RelPath) -> Offered | None:
+        """What is offered under this name, if anything."""
+        name = self._names.get(path)
+        if name is None:
+            return None
+        holders = [self._peers[number].holder for number in name.holders[:FRONT]]
+        return Offered(mtime_s=name.latest, holders=tuple(holder for holder in holders if holder))
+
+    def announce(
+        self,
+        peer: PeerId,
+        *,
+        endpoint: Endpoint | None,
+        files: Mapping[RelPath, int],
+        now: float,
+        knows_gsync: bool,
+        pause: Pause = no_pause,
+    ) -> Admission:
+        """Let `peer` hold exactly `files` (mtimes in whole seconds), whatever it held before.
+
+        What it goes on holding keeps its place among the holders. Without an endpoint nobody can fetch: it holds nothing.
+        Costs a few microseconds a file. Never call it or `leave` for a peer whose announcement is at a pause.
+        """
+        self.refresh(peer, now)
+        record = self._peers[peer.number]
+        old = dict(zip(record.rows, record.mtimes, strict=True))
+        record.rows, record.mtimes = array("I"), array("I")
+        try:
+            if endpoint is None:
+                self._withdraw_all(peer.number, old, pause)
+                return Admission(taken=0, refused=len(files), reason="nobody can fetch them: the peer tells no port")
+            holder = Holder(peer=peer, endpoint=endpoint, speaks_gsync=knows_gsync)
+            moved, record.holder = record.holder not in {None, holder}, holder
+            if moved:
+                self._changed_all(old, pause)
+            refused, reason = 0, ""
+            for path, mtime_s in paused(files.items(), pause):
+                refusal = self._hold(peer.number, record, path, mtime_s, old)
+                refused, reason = refused + bool(refusal), refusal or reason
+            self._withdraw_all(peer.number, old, pause)
+            return Admission(taken=len(record.rows), refused=refused, reason=reason)
+        finally:  # what a raising pause left of the old list is still held
+            record.rows.extend(old.keys())
+            record.mtimes.extend(old.values())
+
+    def refresh(self, peer: PeerId, now: float) -> None:
+        """Note that `peer` has said something."""
+        record = self._peers.get(peer.number)
+        if record is None:
+            self._peers[peer.number] = _Peer(now)
+        else:
+            record.heard = now
+
+    def leave(self, peer: PeerId, *, pause: Pause = no_pause) -> None:
+        """Forget `peer` and all that it holds; nothing, if it is not known."""
+        record = self._peers.get(peer.number)
+        if record is None:
+            return
+        old = dict(zip(record.rows, record.mtimes, strict=True))
+        try:
+            self._withdraw_all(peer.number, old, pause)
+            del self._peers[peer.number]
+        finally:
+            record.rows, record.mtimes = array("I", old.keys()), array("I", old.values())
+
+    def expired(self, now: float, silence_s: float = SILENCE_S) -> tuple[PeerId, ...]:
+        """The peers whose last word is `silence_s` old or older: their connections are to be closed, and they then leave."""
+        return tuple(PeerId(number) for number, record in self._peers.items() if now - record.heard >= silence_s)
+
+    def _hold(self, number: int, record: _Peer, path: RelPath, mtime_s: int, old: dict[int, int]) -> str:
+        """Let the peer hold one more file; returns why not, if so."""
+        name = self._names.get(path)
+        was = old.pop(name.row, None) if name else None
+        if was is None and not self._room_pairs:
+            return "the tracker holds as many announcements as it may"
+        if name is None:
+            weight = _weight(path)
+            if weight > self._room_bytes:
+                return "the directory is as long as peers accept it"
+            name = self._new_name(path, weight)
+        record.rows.append(name.row)
+        record.mtimes.append(mtime_s)
+        if was == mtime_s:
+            return ""
+        self._offer(name, number, mtime_s)
+        if was is not None:
+            self._withdraw(name, number, was)
+        return ""
+
+    def _withdraw_all(self, number: int, old: dict[int, int], pause: Pause) -> None:
+        for row in paused(list(old), pause):
+            name = self._rows[row]
+            assert name is not None  # a row is only freed when nobody holds its name
+            self._withdraw(name, number, old.pop(row))
+
+    def _changed_all(self, old: dict[int, int], pause: Pause) -> None:
+        for row in paused(list(old), pause):
+            name = self._rows[row]
+            assert name is not None
+            self._change(name)
+
+    def _offer(self, name: _Name, number: int, mtime_s: int) -> None:
+        self._room_pairs -= 1
+        if mtime_s < name.latest:
+            name.earlier.setdefault(mtime_s, array("I")).append(number)
+            return
+        if mtime_s > name.latest:
+            if name.holders:
+                name.earlier[name.latest] = name.holders
+            name.latest, name.holders = mtime_s, array("I")
+        name.holders.append(number)
+        if len(name.holders) <= FRONT:
+            self._change(name)
+
+    def _withdraw(self, name: _Name, number: int, mtime_s: int) -> None:
+        self._room_pairs += 1
+        if mtime_s != name.latest:
+            name.earlier[mtime_s].remove(number)
+            if not name.earlier[mtime_s]:
+                del name.earlier[mtime_s]
+            return
+        place = name.holders.index(number)
+        name.holders.pop(place)
+        if place < FRONT:
+            self._change(name)
+        if name.holders:
+            return
+        if name.earlier:
+            name.latest = max(name.earlier)
+            name.holders = name.earlier.pop(name.latest)
+        else:
+            self._drop_name(name)
+
+    def _new_name(self, path: RelPath, weight: int) -> _Name:
+        self._room_bytes -= weight
+        row = self._free_rows.pop() if self._free_rows else len(self._rows)
+        name = self._names[path] = _Name(path, row)
+        self._rows[row : row + 1] = [name]
+        return name
+
+    def _drop_name(self, name: _Name) -> None:
+        self._room_bytes += _weight(name.path)
+        del self._names[name.path]
+        self._rows[name.row] = None
+        self._free_rows.append(name.row)
+
+    def _change(self, name: _Name) -> None:
+        self._generation += 1
+        self._changed.add(name.path)
+
+
+class _Peer:
+    """What a peer holds: rows of names, and beside them the mtimes; 8 bytes a file."""
+
+    __slots__ = ("heard", "holder", "mtimes", "rows")
+
+    def __init__(self, heard: float) -> None:
+        self.heard = heard
+        self.holder: Holder | None = None
+        self.rows = array("I")
+        self.mtimes = array("I")
+
+
+class _Name:
+    """Who holds which version of a name: numbers of peers in the order in which they announced it; 4 bytes each."""
+
+    __slots__ = ("earlier", "holders", "latest", "path", "row")
+
+    def __init__(self, path: RelPath, row: int) -> None:
+        self.path = path
+        self.row = row
+        self.latest = -1
+        self.holders = array("I")
+        self.earlier: dict[int, array[int]] = {}
+
+
+def _weight(path: RelPath) -> int:
+    """How many bytes this name may come to take in a response."""
+    return len(json.dumps(path)) + ENTRY_MAX_BYTES
