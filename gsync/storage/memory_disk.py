@@ -1,0 +1,123 @@
+"""A file system in memory: inodes, names, and what a power cut leaves of both. What `MemoryFolder` stands on.
+
+A content outlives a power cut once it was synced, a name once `sync_names` was called; in between, any number of the renames
+since may have reached the disk, in their order, as on a journaling file system.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from gsync.core.model import Fingerprint
+
+_NS: Final = 1_000_000_000
+
+ENDLESS: Final = 1 << 60
+"""A capacity that no test fills; nothing is counted then."""
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """An inode: a regular file, or with `kind` something that gsync does not touch."""
+
+    inode: int
+    content: bytes = b""
+    mtime_ns: int = 0
+    ctime_ns: int = 0
+    mode: int = 0o600
+    kind: str = ""
+    writers: int = 0
+    durable: bytes | None = None
+    """What a power cut leaves of the content; None: nothing was ever synced."""
+
+    def fingerprint(self) -> Fingerprint:
+        """What fstat would say."""
+        return Fingerprint(
+            size=len(self.content),
+            mtime_ns=self.mtime_ns,
+            ctime_ns=self.ctime_ns,
+            inode=self.inode,
+            mode=self.mode,
+        )
+
+
+Change = tuple[tuple[str, Node | None], ...]
+"""What one rename does to names; None frees a name."""
+
+
+class MemoryDisk:
+    """Names and inodes; `names` is for looking at, `rename` changes it."""
+
+    def __init__(self, *, wall_clock: Callable[[], float], capacity: int, mtime_step_ns: int) -> None:
+        self.names: dict[str, Node] = {}
+        self.capacity = capacity
+        self._wall_clock = wall_clock
+        self._mtime_step_ns = mtime_step_ns
+        self._durable_names: dict[str, Node] = {}
+        self._renames: list[Change] = []
+        self._inodes = 0
+        self._tick = 0
+
+    @property
+    def free(self) -> int:
+        """Bytes that are not taken."""
+        if self.capacity >= ENDLESS:
+            return self.capacity
+        return self.capacity - sum(len(node.content) for node in set(self.names.values()))
+
+    @property
+    def pending_renames(self) -> int:
+        """How many renames a power cut could lose."""
+        return len(self._renames)
+
+    def new_node(self) -> Node:
+        """An empty inode without a name."""
+        self._inodes += 1
+        node = Node(inode=self._inodes)
+        self.touch(node)
+        return node
+
+    def touch(self, node: Node, *, mtime_ns: int | None = None) -> None:
+        """Set ctime to now, and mtime (now, if None) as coarsely as this disk keeps it."""
+        now_ns = self._now_ns()
+        mtime_ns = now_ns if mtime_ns is None else mtime_ns
+        node.mtime_ns = mtime_ns - mtime_ns % self._mtime_step_ns
+        node.ctime_ns = now_ns
+
+    def rename(self, *change: tuple[str, Node | None]) -> None:
+        """Give or free names in one step; as on a real disk this sets the ctime of what is renamed."""
+        for _, node in change:
+            if node is not None:
+                node.ctime_ns = self._now_ns()
+        _apply(self.names, change)
+        self._renames.append(change)
+
+    def sync_names(self) -> None:
+        """Make all renames so far durable."""
+        self._durable_names = dict(self.names)
+        self._renames.clear()
+
+    def crash(self, *, keep: int) -> None:
+        """Cut the power: the first `keep` renames since `sync_names` are on the disk, contents are as last synced."""
+        names = dict(self._durable_names)
+        for change in self._renames[:keep]:
+            _apply(names, change)
+        for node in names.values():
+            node.content = node.durable if node.durable is not None else bytes(len(node.content))
+            node.writers = 0
+        self.names = names
+        self.sync_names()
+
+    def _now_ns(self) -> int:
+        self._tick += 1  # two changes within one instant of the clock still differ
+        return int(self._wall_clock() * _NS) + self._tick
+
+
+def _apply(names: dict[str, Node], change: Change) -> None:
+    for name, node in change:
+        if node is None:
+            names.pop(name, None)
+        else:
+            names[name] = node
