@@ -5,33 +5,29 @@
     announced for the first time         its announcer is the only holder
     announced later than the latest      the announcer takes the place of all holders; they are remembered
     announced equal to the latest        one more holder, last in the row
-    announced earlier than the latest    remembered
+    announced earlier than the latest    it is remembered
     a holder leaves, others are left     they move up
     the last holder leaves               the latest version that is remembered, and all its holders, come back
     nobody is left                       the name is gone (gone, not deleted: nobody offers it now)
 
 Soft state only, and pure: time is an argument. A thousand peers with 10,000 names each are ten million pairs, so a pair
-costs 12 bytes in arrays and no object; names and peers cost some hundred bytes each. Called by `tracker/`.
+costs 8 bytes in arrays, a bit in its name and no object; a name costs half a kilobyte. Called by `tracker/`.
 """
 
 from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from gsync.core.holders import Holder, Offered, PeerId
+from gsync.core.holders import Holder, HolderRow, Offered, PeerId
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.pausing import Pause, no_pause, paused
 
 SILENCE_S: Final = 180.0
 """A live peer may be silent for minutes while it fetches; a dead one is mostly known by its connection, long before."""
-
-FRONT: Final = 16
-"""How many holders of a version, the earliest first, a response may choose from; those behind change no response, so that
-the thousandth peer with the same files costs nobody a new encoding."""
 
 RESPONSE_MAX_BYTES: Final = 64 * 1024 * 1024 - 16
 """What a peer accepts as a directory, less its brackets, padding and newline."""
@@ -40,7 +36,7 @@ ENTRY_MAX_BYTES: Final = 272
 """The longest entry without its name: four IPv6 addresses with their ports, the mtime, the marks, the punctuation."""
 
 PAIRS_MAX: Final = 16_000_000
-"""Announced (name, peer) pairs: 200 MB of arrays."""
+"""Announced (name, peer) pairs: 128 MB of arrays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +54,9 @@ class Directory:
     def __init__(self, *, response_max_bytes: int = RESPONSE_MAX_BYTES, pairs_max: int = PAIRS_MAX) -> None:
         self._room_bytes = response_max_bytes
         self._room_pairs = pairs_max
-        self._peers: dict[int, _Peer] = {}
+        self._peers: dict[PeerId, _Peer] = {}
+        self._numbers: list[_Peer | None] = []
+        self._free_numbers: list[int] = []
         self._names: dict[RelPath, _Name] = {}
         self._rows: list[_Name | None] = []
         self._free_rows: list[int] = []
@@ -84,8 +82,8 @@ class Directory:
         name = self._names.get(path)
         if name is None:
             return None
-        holders = [self._peers[number].holder for number in name.holders[:FRONT]]
-        return Offered(mtime_s=name.latest, holders=tuple(holder for holder in holders if holder))
+        peers = [self._numbers[number] for number in name.holders.front]
+        return Offered(mtime_s=name.latest, holders=tuple([peer.holder for peer in peers if peer and peer.holder]))
 
     def announce(
         self,
@@ -103,22 +101,22 @@ class Directory:
         Costs a few microseconds a file. Never call it or `leave` for a peer whose announcement is at a pause.
         """
         self.refresh(peer, now)
-        record = self._peers[peer.number]
+        record = self._peers[peer]
         old = dict(zip(record.rows, record.mtimes, strict=True))
         record.rows, record.mtimes = array("I"), array("I")
         try:
             if endpoint is None:
-                self._withdraw_all(peer.number, old, pause)
+                self._withdraw_all(record, old, pause)
                 return Admission(taken=0, refused=len(files), reason="nobody can fetch them: the peer tells no port")
             holder = Holder(peer=peer, endpoint=endpoint, speaks_gsync=knows_gsync)
             moved, record.holder = record.holder not in {None, holder}, holder
             if moved:
-                self._changed_all(old, pause)
+                self._change_all(old, pause)
             refused, reason = 0, ""
             for path, mtime_s in paused(files.items(), pause):
-                refusal = self._hold(peer.number, record, path, mtime_s, old)
+                refusal = self._hold(record, path, mtime_s, old)
                 refused, reason = refused + bool(refusal), refusal or reason
-            self._withdraw_all(peer.number, old, pause)
+            self._withdraw_all(record, old, pause)
             return Admission(taken=len(record.rows), refused=refused, reason=reason)
         finally:  # what a raising pause left of the old list is still held
             record.rows.extend(old.keys())
@@ -126,29 +124,32 @@ class Directory:
 
     def refresh(self, peer: PeerId, now: float) -> None:
         """Note that `peer` has said something."""
-        record = self._peers.get(peer.number)
+        record = self._peers.get(peer)
         if record is None:
-            self._peers[peer.number] = _Peer(now)
-        else:
-            record.heard = now
+            number = self._free_numbers.pop() if self._free_numbers else len(self._numbers)
+            record = self._peers[peer] = _Peer(number)
+            self._numbers[number : number + 1] = [record]
+        record.heard = now
 
     def leave(self, peer: PeerId, *, pause: Pause = no_pause) -> None:
         """Forget `peer` and all that it holds; nothing, if it is not known."""
-        record = self._peers.get(peer.number)
+        record = self._peers.get(peer)
         if record is None:
             return
         old = dict(zip(record.rows, record.mtimes, strict=True))
         try:
-            self._withdraw_all(peer.number, old, pause)
-            del self._peers[peer.number]
+            self._withdraw_all(record, old, pause)
         finally:
             record.rows, record.mtimes = array("I", old.keys()), array("I", old.values())
+        del self._peers[peer]
+        self._numbers[record.number] = None
+        self._free_numbers.append(record.number)
 
     def expired(self, now: float, silence_s: float = SILENCE_S) -> tuple[PeerId, ...]:
         """The peers whose last word is `silence_s` old or older: their connections are to be closed, and they then leave."""
-        return tuple(PeerId(number) for number, record in self._peers.items() if now - record.heard >= silence_s)
+        return tuple(peer for peer, record in self._peers.items() if now - record.heard >= silence_s)
 
-    def _hold(self, number: int, record: _Peer, path: RelPath, mtime_s: int, old: dict[int, int]) -> str:
+    def _hold(self, peer: _Peer, path: RelPath, mtime_s: int, old: dict[int, int]) -> str:
         """Let the peer hold one more file; returns why not, if so."""
         name = self._names.get(path)
         was = old.pop(name.row, None) if name else None
@@ -159,58 +160,59 @@ class Directory:
             if weight > self._room_bytes:
                 return "the directory is as long as peers accept it"
             name = self._new_name(path, weight)
-        record.rows.append(name.row)
-        record.mtimes.append(mtime_s)
+        peer.rows.append(name.row)
+        peer.mtimes.append(mtime_s)
         if was == mtime_s:
             return ""
-        self._offer(name, number, mtime_s)
+        self._offer(name, peer.number, mtime_s)
         if was is not None:
-            self._withdraw(name, number, was)
+            self._withdraw(name, peer.number, was)
         return ""
-
-    def _withdraw_all(self, number: int, old: dict[int, int], pause: Pause) -> None:
-        for row in paused(list(old), pause):
-            name = self._rows[row]
-            assert name is not None  # a row is only freed when nobody holds its name
-            self._withdraw(name, number, old.pop(row))
-
-    def _changed_all(self, old: dict[int, int], pause: Pause) -> None:
-        for row in paused(list(old), pause):
-            name = self._rows[row]
-            assert name is not None
-            self._change(name)
 
     def _offer(self, name: _Name, number: int, mtime_s: int) -> None:
         self._room_pairs -= 1
         if mtime_s < name.latest:
-            name.earlier.setdefault(mtime_s, array("I")).append(number)
+            name.earlier.setdefault(mtime_s, HolderRow()).add(number)
             return
         if mtime_s > name.latest:
-            if name.holders:
+            if name.holders.front:
                 name.earlier[name.latest] = name.holders
-            name.latest, name.holders = mtime_s, array("I")
-        name.holders.append(number)
-        if len(name.holders) <= FRONT:
+            name.latest, name.holders = mtime_s, HolderRow()
+        if name.holders.add(number):
             self._change(name)
 
     def _withdraw(self, name: _Name, number: int, mtime_s: int) -> None:
         self._room_pairs += 1
         if mtime_s != name.latest:
             name.earlier[mtime_s].remove(number)
-            if not name.earlier[mtime_s]:
+            if not name.earlier[mtime_s].front:
                 del name.earlier[mtime_s]
             return
-        place = name.holders.index(number)
-        name.holders.pop(place)
-        if place < FRONT:
+        if name.holders.remove(number):
             self._change(name)
-        if name.holders:
+        if name.holders.front:
             return
         if name.earlier:
             name.latest = max(name.earlier)
             name.holders = name.earlier.pop(name.latest)
         else:
             self._drop_name(name)
+
+    def _withdraw_all(self, peer: _Peer, old: dict[int, int], pause: Pause) -> None:
+        for row in paused(list(old), pause):
+            name = self._rows[row]
+            assert name is not None  # a row is freed when nobody holds its name, and this peer does
+            self._withdraw(name, peer.number, old.pop(row))
+
+    def _change_all(self, rows: Iterable[int], pause: Pause) -> None:
+        for row in paused(rows, pause):
+            name = self._rows[row]
+            assert name is not None
+            self._change(name)
+
+    def _change(self, name: _Name) -> None:
+        self._generation += 1
+        self._changed.add(name.path)
 
     def _new_name(self, path: RelPath, weight: int) -> _Name:
         self._room_bytes -= weight
@@ -225,25 +227,22 @@ class Directory:
         self._rows[name.row] = None
         self._free_rows.append(name.row)
 
-    def _change(self, name: _Name) -> None:
-        self._generation += 1
-        self._changed.add(name.path)
-
 
 class _Peer:
     """What a peer holds: rows of names, and beside them the mtimes; 8 bytes a file."""
 
-    __slots__ = ("heard", "holder", "mtimes", "rows")
+    __slots__ = ("heard", "holder", "mtimes", "number", "rows")
 
-    def __init__(self, heard: float) -> None:
-        self.heard = heard
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.heard = 0.0
         self.holder: Holder | None = None
         self.rows = array("I")
         self.mtimes = array("I")
 
 
 class _Name:
-    """Who holds which version of a name: numbers of peers in the order in which they announced it; 4 bytes each."""
+    """Who holds which version of a name."""
 
     __slots__ = ("earlier", "holders", "latest", "path", "row")
 
@@ -251,8 +250,8 @@ class _Name:
         self.path = path
         self.row = row
         self.latest = -1
-        self.holders = array("I")
-        self.earlier: dict[int, array[int]] = {}
+        self.holders = HolderRow()
+        self.earlier: dict[int, HolderRow] = {}
 
 
 def _weight(path: RelPath) -> int:

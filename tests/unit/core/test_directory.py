@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gsync.core import directory as directory_module
+from gsync.core import holders as holders_module
 from gsync.core import pausing
-from gsync.core.directory import ENTRY_MAX_BYTES, FRONT, SILENCE_S, Directory
-from gsync.core.holders import Holder, Offered, PeerId
+from gsync.core.directory import ENTRY_MAX_BYTES, SILENCE_S, Directory
+from gsync.core.holders import FRONT, Holder, Offered, PeerId
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.versions import MTIME_MAX
 
@@ -66,7 +66,7 @@ class Model:
             return None
         latest = max(mtime for _, mtime in mine)
         row = [self.holders[number] for number, mtime in mine if mtime == latest]
-        return Offered(mtime_s=latest, holders=tuple(row[:FRONT]))
+        return Offered(mtime_s=latest, holders=tuple(row))
 
 
 announcements = st.tuples(
@@ -78,29 +78,55 @@ announcements = st.tuples(
 commands = st.lists(announcements | st.integers(0, 4), max_size=30)
 
 
-@given(commands=commands, front=st.sampled_from([1, 2, FRONT]))
-def test_it_says_what_a_plain_list_would_say(commands: list[object], front: int) -> None:
+def carry_out(command: object, directory: Directory, model: Model) -> None:
+    match command:
+        case (int(number), dict(files), int(port), bool(ours)):
+            holder = Holder(peer=PeerId(number), endpoint=endpoint(number, port), speaks_gsync=ours)
+            model.announce(holder, files)
+            directory.announce(holder.peer, endpoint=holder.endpoint, files=files, now=0.0, knows_gsync=ours)
+        case int(number):
+            model.leave(number)
+            directory.leave(PeerId(number))
+
+
+@given(commands=commands)
+def test_it_says_what_a_plain_list_would_say(commands: list[object]) -> None:
+    directory, model = Directory(), Model()
+    for command in commands:
+        before = {name: model.offered(name) for name in NAMES}
+        generation = directory.generation
+        carry_out(command, directory, model)
+        after = {name: model.offered(name) for name in NAMES}
+        assert {name: directory.offered(name) for name in NAMES} == after
+        assert len(directory) == sum(offered is not None for offered in after.values())
+        changed = {name for name in NAMES if before[name] != after[name]}
+        assert directory.take_changes() >= changed
+        assert (directory.generation > generation) or not changed
+
+
+@given(commands=commands, front=st.integers(1, 3))
+def test_a_front_that_is_full_keeps_its_order_and_is_filled_from_behind(commands: list[object], front: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(directory_module, "FRONT", front)
-        patch.setitem(globals(), "FRONT", front)
+        patch.setattr(holders_module, "FRONT", front)
         directory, model = Directory(), Model()
         for command in commands:
-            before = {name: model.offered(name) for name in NAMES}
-            generation = directory.generation
-            match command:
-                case (int(number), dict(files), int(port), bool(ours)):
-                    holder = Holder(peer=PeerId(number), endpoint=endpoint(number, port), speaks_gsync=ours)
-                    model.announce(holder, files)
-                    directory.announce(holder.peer, endpoint=holder.endpoint, files=files, now=0.0, knows_gsync=ours)
-                case int(number):
-                    model.leave(number)
-                    directory.leave(PeerId(number))
-            after = {name: model.offered(name) for name in NAMES}
-            assert {name: directory.offered(name) for name in NAMES} == after
-            assert len(directory) == sum(offered is not None for offered in after.values())
-            changed = {name for name in NAMES if before[name] != after[name]}
-            assert directory.take_changes() >= changed
-            assert (directory.generation > generation) or not changed
+            before = {name: directory.offered(name) for name in NAMES}
+            carry_out(command, directory, model)
+            changed = directory.take_changes()
+            for name in NAMES:
+                now, full, was = directory.offered(name), model.offered(name), before[name]
+                assert (now is None) == (full is None)
+                assert now == was or name in changed
+                if now is None or full is None:
+                    continue
+                assert now.mtime_s == full.mtime_s
+                assert set(now.holders) <= set(full.holders)
+                assert len(now.holders) == len(set(now.holders)) == min(front, len(full.holders))
+                if was is not None and was.mtime_s == now.mtime_s:
+                    left = [
+                        holder.peer for holder in was.holders if holder.peer in {other.peer for other in now.holders}
+                    ]
+                    assert [holder.peer for holder in now.holders][: len(left)] == left
 
 
 @given(commands=commands, data=st.data())
