@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import Enum
 
 from gsync.core.model import FileMeta, Offer
 from gsync.core.names import RelPath
@@ -11,10 +11,13 @@ from gsync.core.versions import Version
 
 
 class Displaced(Enum):
-    """Where the file goes that a fetched one takes the place of."""
+    """What becomes of the file that a fetched one takes the place of, when it is the one that the planner saw."""
 
-    TRASH = auto()
-    CONFLICT_COPY = auto()
+    TRASH = "trash"
+    """It is superseded: its author, or a person, replaced it."""
+
+    CONFLICT_COPY = "conflict copy"
+    """It lost a conflict: it stays in the folder under its conflict name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

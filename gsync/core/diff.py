@@ -33,6 +33,11 @@ class Changes:
     changed: Mapping[RelPath, FileMeta]
     gone: frozenset[RelPath]
 
+    def without(self, paths: Collection[RelPath]) -> Changes:
+        """The same, silent about `paths`."""
+        changed = {path: meta for path, meta in self.changed.items() if path not in paths}
+        return Changes(changed=changed, gone=self.gone.difference(paths))
+
 
 def diff(
     known: Mapping[RelPath, FileMeta],

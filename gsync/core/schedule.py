@@ -67,6 +67,7 @@ class _Pending:
     fetch: Fetch
     untried: set[Endpoint]
     active_at: Endpoint | None = None
+    landed: bool = False
     failures: int = 0
     resting: bool = False
 
@@ -149,10 +150,17 @@ class FetchQueue:
         lane.failures = 0
         self._set_proven(lane, proven=True)
 
+    def landed(self, path: RelPath, endpoint: Endpoint) -> None:
+        """All bytes are here: the place is free for the next fetch, while this path waits to be vouched for and published."""
+        pending = self._pending.get(path)
+        if pending is not None and pending.active_at == endpoint and not pending.landed:
+            self._free_place(endpoint)
+            pending.landed = True
+
     def done(self, path: RelPath, endpoint: Endpoint) -> None:
         """The fetch ended and nothing more is to be done for it now: published, overtaken, or unwanted."""
         self._release(path, endpoint)
-        self._pending.pop(path, None)
+        del self._pending[path]
         if (lane := self._lanes.get(endpoint)) is not None:
             lane.failures = 0
 
@@ -164,9 +172,7 @@ class FetchQueue:
             self._set_proven(lane, proven=False)
             lane.failures += 1
             lane.not_before = now + self._delay(lane.failures)
-        pending = self._pending.get(path)
-        if pending is None:
-            return
+        pending = self._pending[path]
         pending.untried.discard(endpoint)
         left = tuple(s for s in pending.fetch.offer.sources if s.endpoint in pending.untried)
         if left:
@@ -184,8 +190,9 @@ class FetchQueue:
 
     def is_hopeless(self) -> bool:
         """Whether nothing runs and everything pending has failed so often that `--once` should end."""
-        return not self.running and all(
-            p.failures >= HOPELESS_AFTER or all(self._has_failed_often(s) for s in p.fetch.offer.sources)
+        return all(
+            p.active_at is None
+            and (p.failures >= HOPELESS_AFTER or all(self._has_failed_often(s) for s in p.fetch.offer.sources))
             for p in self._pending.values()
         )
 
@@ -250,20 +257,22 @@ class FetchQueue:
         return Assignment(fetch=pending.fetch, source=lane.source)
 
     def _release(self, path: RelPath, endpoint: Endpoint) -> None:
-        lane = self._lanes.get(endpoint)
-        if lane is not None:
-            lane.active -= 1
-            if lane.proven:
-                self._running -= 1
-            else:
-                self._probing -= 1
+        pending = self._pending[path]  # it is never dropped while it is active
+        if not pending.landed:
+            self._free_place(endpoint)
+        pending.active_at, pending.landed = None, False
+
+    def _free_place(self, endpoint: Endpoint) -> None:
+        lane = self._lanes[endpoint]  # a lane with active fetches is never forgotten
+        lane.active -= 1
+        if lane.proven:
+            self._running -= 1
+        else:
+            self._probing -= 1
         if (silent := self._silent.get(endpoint.ip, 0)) > 1:
             self._silent[endpoint.ip] = silent - 1
         else:
             self._silent.pop(endpoint.ip, None)
-        pending = self._pending.get(path)
-        if pending is not None:
-            pending.active_at = None
 
     def _wake(self, now: float) -> None:
         while self._resting and self._resting[0][0] <= now:

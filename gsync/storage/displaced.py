@@ -15,6 +15,7 @@ Never deletes. The file must have no writer any more: the publisher looks first.
 
 from __future__ import annotations
 
+from gsync.core.actions import Displaced
 from gsync.core.conflicts import conflict_name
 from gsync.core.diff import disk_seconds
 from gsync.core.model import FileMeta, Fingerprint
@@ -24,7 +25,7 @@ from gsync.errors import FileChanged, StorageError
 from gsync.storage.downloads import Placed
 from gsync.storage.filesystem import Folder, OpenFile, Worth
 from gsync.storage.hashing import digest_of
-from gsync.storage.journal import Displaced, JournalRow
+from gsync.storage.journal import JournalRow
 
 
 class Places:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gsync.core.actions import Displaced
 from gsync.core.model import FileMeta, Fingerprint
 from gsync.core.names import RelPath
 from gsync.core.versions import Version
 from gsync.errors import StorageError
 from gsync.storage.filesystem import Staged
-from gsync.storage.journal import Displaced
 
 ConflictCopy = tuple[RelPath, FileMeta]
 """Where a displaced file was kept, and the entry that it has there."""

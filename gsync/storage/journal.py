@@ -10,19 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from gsync.core.actions import Displaced
 from gsync.core.model import FileMeta, Fingerprint
 from gsync.core.names import RelPath
 from gsync.core.versions import Version
-
-
-class Displaced(Enum):
-    """What becomes of the file that a download takes the place of, when it is the one that the planner saw."""
-
-    TRASH = "trash"
-    """It is superseded: its author, or a person, replaced it."""
-
-    CONFLICT_COPY = "conflict copy"
-    """It lost a conflict: it stays in the folder under its conflict name."""
 
 
 class RowState(Enum):

@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from gsync.core.actions import Displaced
 from gsync.core.model import FileMeta, Fingerprint
 from gsync.core.names import RelPath
 from gsync.core.versions import Version
 from gsync.errors import IndexDamaged
-from gsync.storage.journal import Displaced, JournalRow, RowState
+from gsync.storage.journal import JournalRow, RowState
 
 Row = tuple[str, ...]
 

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Generic, ParamSpec, Protocol, TypeVar
 
+from gevent.event import AsyncResult
 from gevent.threadpool import ThreadPool
 
 P = ParamSpec("P")
@@ -29,8 +30,27 @@ class Pool(Enum):
     SCAN = auto()
 
 
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Job(Protocol[T_co]):
+    """A call that is under way in a pool; whoever started it must see it to its end before its arguments are reused."""
+
+    def get(self) -> T_co:
+        """Wait for its result; what it raised is raised here."""
+        ...
+
+    def wait(self) -> None:
+        """Wait for its end, whatever became of it."""
+        ...
+
+
 class Workers(Protocol):
     """Somewhere to run a blocking call."""
+
+    def spawn(self, pool: Pool, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Job[T]:
+        """Start `function(*args, **kwargs)` after what its pool has to do already; does not wait."""
+        ...
 
     def run(self, pool: Pool, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of `function(*args, **kwargs)`, waited for; what it raises is raised here."""
@@ -48,10 +68,10 @@ class ThreadWorkers:
         self._pools = {pool: ThreadPool(1) for pool in Pool}
 
     def run(self, pool: Pool, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        result: T | _Failed = self._pools[pool].apply(_caught, (function, args, kwargs))
-        if isinstance(result, _Failed):
-            raise result.error
-        return result
+        return self.spawn(pool, function, *args, **kwargs).get()
+
+    def spawn(self, pool: Pool, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Job[T]:
+        return _PooledJob(self._pools[pool].spawn(_caught, function, args, kwargs))
 
     def close(self) -> None:
         for pool in self._pools.values():
@@ -64,7 +84,33 @@ class InlineWorkers:
     def run(self, pool: Pool, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return function(*args, **kwargs)
 
+    def spawn(self, pool: Pool, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Job[T]:
+        return _DoneJob(_caught(function, args, kwargs))
+
     def close(self) -> None:
+        return
+
+
+class _PooledJob(Generic[T]):
+    def __init__(self, result: AsyncResult[T | _Failed]) -> None:
+        self._result = result
+
+    def get(self) -> T:
+        result: T | _Failed = self._result.get()
+        return _unwrapped(result)
+
+    def wait(self) -> None:
+        self._result.wait()
+
+
+class _DoneJob(Generic[T]):
+    def __init__(self, result: T | _Failed) -> None:
+        self._result = result
+
+    def get(self) -> T:
+        return _unwrapped(self._result)
+
+    def wait(self) -> None:
         return
 
 
@@ -73,6 +119,12 @@ class _Failed:
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
+
+
+def _unwrapped(result: T | _Failed) -> T:
+    if isinstance(result, _Failed):
+        raise result.error
+    return result
 
 
 def _caught(function: Callable[..., T], args: tuple[object, ...], kwargs: dict[str, object]) -> T | _Failed:

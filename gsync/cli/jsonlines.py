@@ -1,0 +1,41 @@
+"""Events as one JSON object a line, for programs: each with "v", a UTC time, and the event's name."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from gsync.core.names import Endpoint
+from gsync.peer.events import Event
+
+SCHEMA_VERSION = 1
+
+
+class JsonLines:
+    """An observer that writes every event to `out`, flushed, so that a reader sees it at once."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def observe(self, event: Event) -> None:
+        """Write one event."""
+        self.write(event.name, {field.name: _plain(getattr(event, field.name)) for field in fields(event)})
+
+    def write(self, name: str, facts: dict[str, Any]) -> None:
+        """Write one line named `name` with these facts, which are plain JSON values."""
+        line = {"v": SCHEMA_VERSION, "time": _now(), "event": name, **facts}
+        self._out.write(json.dumps(line, separators=(",", ":")) + "\n")
+        self._out.flush()
+
+    def close(self) -> None:
+        """Nothing is held back; there is nothing to end."""
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, Endpoint) else value
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

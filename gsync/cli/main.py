@@ -1,0 +1,97 @@
+"""The roof: picks the command, runs it, and turns whatever ends it into words and an exit code.
+
+The one `except Exception` of the program is here. Commands live in modules of their own and are imported when they are asked
+for, so that `gsync --help` stays quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from gsync import __version__
+from gsync.cli.exits import Exit, UsageError, exit_for
+from gsync.cli.text import shown
+from gsync.cli.usage import Told, did_you_mean
+from gsync.errors import ConfigError, GsyncError
+
+log = logging.getLogger(__name__)
+
+HELP: Final = f"""gsync {__version__}: a folder that stays the same on every machine, with no cloud in between
+
+Usage:
+  gsync <ip> <port> [options]         keep this folder in sync through the tracker at <ip>:<port>, until Ctrl-C
+  gsync tracker [<port>] [options]    run a tracker; it prints the line to paste on the other machines
+  gsync demo [options]                a tracker and three peers in temporary folders, to see it work
+
+On a fresh machine this alone works, and starts its own tracker:
+  gsync 127.0.0.1 9000 --dir=DIR
+
+`gsync run --help`, `gsync tracker --help` and `gsync demo --help` list the options.
+"""
+
+COMMANDS: Final = ("run", "tracker", "demo")
+
+Command = Callable[[Sequence[str]], Exit]
+
+
+def run_command(argv: Sequence[str]) -> int:
+    """Run what `argv` asks for; the exit code. Every error becomes a line on stderr that says what to do."""
+    try:
+        return int(_command(argv))
+    except Told as told:
+        print(told)
+        return Exit.DONE
+    except GsyncError as error:
+        _complain(error)
+        return exit_for(error)
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except BrokenPipeError:  # whoever read our stdout has gone; nobody is left to tell
+        sys.stderr.close()
+        return Exit.ERROR
+    except Exception:
+        log.exception("error")
+        print(
+            "gsync: this is a defect of gsync; what is above says where. Nothing in the folder was lost.",
+            file=sys.stderr,
+        )
+        return Exit.ERROR
+
+
+def _command(argv: Sequence[str]) -> Exit:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        raise (
+            Told(HELP.strip())
+            if argv
+            else UsageError(
+                "it needs the address and the port of a tracker",
+                advice="gsync 127.0.0.1 9000 --dir=DIR    (all of it: gsync --help)",
+            )
+        )
+    if argv[0] == "--version":
+        raise Told(f"gsync {__version__}")
+    word, rest = argv[0], argv[1:]
+    if word in COMMANDS:
+        return _load(word)(rest)
+    if not word.startswith("-") and not any(character in word for character in ".:") and not word.isdigit():
+        hint = did_you_mean(word, COMMANDS)
+        if hint or not rest or rest[0].startswith("-"):
+            raise UsageError(f"there is no command {word!r}{hint}", advice="gsync --help")
+    return _load("run")(argv)
+
+
+def _load(word: str) -> Command:
+    command: Command = importlib.import_module(f"gsync.cli.{word}").main
+    return command
+
+
+def _complain(error: GsyncError) -> None:
+    what = str(error) or type(error).__doc__ or type(error).__name__
+    print(f"gsync: {shown(what)}", file=sys.stderr)
+    advice = error.advice if isinstance(error, ConfigError) else getattr(error, "advice", "")
+    if advice:
+        print(f"  {advice}", file=sys.stderr)

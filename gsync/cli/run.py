@@ -1,0 +1,187 @@
+"""`gsync <ip> <port>`: keeps one folder in sync, from the command line to the last line on the screen."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Final
+
+import gevent
+
+from gsync.cli import logs
+from gsync.cli.config import Output, RunConfig, run_config
+from gsync.cli.console import Console
+from gsync.cli.exits import Exit, Unreachable
+from gsync.cli.jsonlines import JsonLines
+from gsync.cli.text import count, size
+from gsync.cli.usage import parse
+from gsync.errors import NoSpace
+from gsync.net.clock import SystemClock
+from gsync.net.tcp import TcpNetwork, raise_descriptor_limit, resolve
+from gsync.peer.events import Event, Events, TrackerDown, Trouble
+from gsync.peer.peer import Peer, Settings, Summary
+from gsync.storage.disk import DiskFolder
+from gsync.storage.index import Fate, Index
+from gsync.storage.publisher import Publisher
+from gsync.storage.workers import ThreadWorkers
+
+TEXT: Final = """Keep a folder in sync with others through the tracker at <ip>:<port>, until Ctrl-C.
+
+Usage:
+  gsync <ip> <port> [options]
+
+Options:
+  --dir=DIR          The folder; made if it is missing [default: .]
+  --port=N           The port to serve files on; 0 picks a free one [default: 0]
+  --once             Fetch what is missing, print a summary, and end; starts no tracker
+  --no-tracker       Start no tracker here, even if none answers at this machine's own address
+  --timeout=S        Seconds of silence after which a source is skipped [default: 10]
+  --fetches=N        Files to fetch at a time [default: 16]
+  --verify-classic=HOW  once; or twice: fetch twice and compare where a source tells no size (other people's
+                     programs) [default: once]
+  --json             One JSON object a line on stdout instead of words
+  -q, --quiet        Say only what a person must know
+  -v, --verbose      Say also what was refused, and why
+  --log-level=LEVEL  debug, info, warning or error [default: warning]
+  --log-file=FILE    Write the log there, with times
+  --no-color         No colours, also not on a terminal
+  --version          Print the version
+  -h, --help         Print this
+"""
+
+_RESOLVE_S: Final = 5.0
+
+
+def main(argv: Sequence[str]) -> Exit:
+    """Run a peer as `argv` says; the exit code."""
+    words = parse(TEXT, argv, command="run")
+    config = run_config(words, resolve=lambda host: resolve(host, timeout_s=_RESOLVE_S))
+    logs.configure(level=config.output.log_level, file=config.output.log_file)
+    talk = talker(config.output)
+    try:
+        return _run(config, talk)
+    finally:
+        talk.close()
+
+
+def _run(config: RunConfig, talk: Console | JsonLines) -> Exit:
+    raise_descriptor_limit()
+    events = Events()
+    events.subscribe(talk.observe)
+    clock, network, workers = SystemClock(), TcpNetwork(), ThreadWorkers()
+    with ExitStack() as closing:
+        closing.callback(workers.close)
+        folder = DiskFolder(config.folder)
+        closing.callback(folder.close)
+        index = Index.open(folder.own_fd, root_id=folder.root_id)
+        closing.callback(index.close)
+        if index.fate is Fate.DAMAGED:
+            events.tell(Trouble(what="the index was damaged; it is set aside in .gsync/ and made anew from the folder"))
+        publisher = Publisher(folder, index, clock=clock.monotonic)
+        publisher.recover()
+        _say(talk, f"keeping {config.folder} in sync through {config.tracker}")
+        on_away: Callable[[], None] = lambda: None  # noqa: E731
+        if config.may_start_tracker:
+            from gsync.cli.embedded import EmbeddedTracker, runtime_directory
+
+            embedded = EmbeddedTracker(
+                network=network,
+                clock=clock,
+                endpoint=config.tracker,
+                runtime=runtime_directory(),
+                say=lambda line: _say(talk, line),
+            )
+            closing.callback(embedded.close)
+            embedded.start_if_nobody_listens()
+            on_away = embedded.take_over
+        peer = Peer(
+            settings=Settings(
+                tracker=config.tracker,
+                port=config.port,
+                fetches=config.fetches,
+                stall_s=config.stall_s,
+                once=config.once,
+                verify_twice=config.verify_twice,
+            ),
+            folder=folder,
+            index=index,
+            publisher=publisher,
+            workers=workers,
+            network=network,
+            clock=clock,
+            rng=random.Random(),
+            events=events,
+            on_away=on_away,
+        )
+        if config.once:
+            events.subscribe(lambda event: _give_up_without_tracker(event, peer))
+        ended_by = _Ending(peer)
+        summary = peer.run()
+    return _conclude(config, summary, ended_by.signal, talk)
+
+
+class _Ending:
+    """The signals: the first one asks for an orderly end, a second one ends at once."""
+
+    def __init__(self, peer: Peer) -> None:
+        self.signal: int | None = None
+        self._peer = peer
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
+            gevent.signal_handler(number, self._end, number)
+        gevent.signal_handler(signal.SIGUSR1, peer.rescan)
+
+    def _end(self, number: int) -> None:
+        if self.signal is not None:
+            os._exit(128 + number)
+        self.signal = number
+        self._peer.stop()
+
+
+def _give_up_without_tracker(event: Event, peer: Peer) -> None:
+    if isinstance(event, TrackerDown):
+        peer.stop()
+
+
+def _conclude(config: RunConfig, summary: Summary, ended_by: int | None, talk: Console | JsonLines) -> Exit:
+    """The last word, and the exit code."""
+    if config.once and ended_by is None and not summary.heard_tracker:
+        raise Unreachable(
+            f"no tracker answers at {config.tracker}", advice=f"start one there: gsync tracker {config.tracker.port}"
+        )
+    if ended_by is not None and summary.left:
+        return Exit.TERMINATED if ended_by == signal.SIGTERM else Exit.INTERRUPTED
+    if not config.once:
+        return Exit.DONE
+    if isinstance(talk, JsonLines):
+        talk.write("summary", {"fetched": summary.fetched, "bytes": summary.bytes, "left": summary.left})
+    elif not config.output.quiet:
+        left = f"; {count(summary.left, 'file')} could not be fetched" if summary.left else ""
+        print(f"fetched {count(summary.fetched, 'file')}, {size(summary.bytes)}{left}", flush=True)
+    if not summary.left:
+        return Exit.DONE
+    return Exit.NO_SPACE if any(isinstance(error, NoSpace) for error in summary.failures) else Exit.PARTIAL
+
+
+def talker(output: Output) -> Console | JsonLines:
+    """Whoever prints the events: words for people, or JSON lines for programs."""
+    if output.json:
+        return JsonLines(sys.stdout)
+    terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return Console(
+        out=sys.stdout,
+        err=sys.stderr,
+        quiet=output.quiet,
+        color=output.color and terminal and sys.stdout.isatty() and "NO_COLOR" not in os.environ,
+        live=terminal,
+        monotonic=time.monotonic,
+    )
+
+
+def _say(talk: Console | JsonLines, line: str) -> None:
+    if isinstance(talk, Console):
+        talk.say(line)

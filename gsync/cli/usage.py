@@ -1,0 +1,99 @@
+"""From words on the command line to what docopt understood: one text a command, and help for the one who mistyped.
+
+The first word picks the command before docopt runs (in one combined text `gsync tracker 9000` would parse as an ip and a
+port); docopt then parses that command's own text. The docopt dict goes no further than the command's `config` function.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gsync import __version__
+from gsync.cli.exits import UsageError
+from gsync.core.names import Endpoint
+from gsync.errors import NameRefused
+
+Words = Mapping[str, Any]
+"""What docopt makes of a command line."""
+
+
+class Told(Exception):  # not an error: the way out of docopt once help or a version was asked for
+    """The answer to `--help` or `--version`, to be printed on stdout."""
+
+
+def parse(text: str, argv: Sequence[str], *, command: str) -> Words:
+    """What `argv` says by the docopt `text`; UsageError in one line with a did-you-mean, Told for --help and --version."""
+    from docopt import DocoptExit, docopt
+
+    if any(word in ("-h", "--help") for word in argv):
+        raise Told(text.strip())
+    if "--version" in argv:
+        raise Told(f"gsync {__version__}")
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            return docopt(text, argv=list(argv), default_help=False)
+    except DocoptExit:
+        raise UsageError(_what_is_wrong(text, argv), advice=f"gsync {command} --help".replace("  ", " ")) from None
+
+
+def _what_is_wrong(text: str, argv: Sequence[str]) -> str:
+    known = sorted(set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", text)))
+    for word in argv:
+        option = word.partition("=")[0]
+        if option.startswith("-") and option not in known:
+            return f"there is no option {option!r}{did_you_mean(option, known)}"
+    usage = [line.strip() for line in text.partition("Usage:")[2].splitlines() if line.strip().startswith("gsync")]
+    return f"that is not how this command is used; it is: {usage[0]}"
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """A clause that names the nearest known word, or nothing."""
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def port_of(text: str, *, what: str = "port", lowest: int = 1) -> int:
+    """The port that `text` spells, else UsageError."""
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not lowest <= int(text) <= 65535:
+        raise UsageError(f"{text!r} is no {what}: a whole number from {lowest} to 65535")
+    return int(text)
+
+
+def number_of(text: str, *, what: str, lowest: float, highest: float) -> float:
+    """The number that `text` spells, within its bounds, else UsageError."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not lowest <= value <= highest:
+        raise UsageError(f"{text!r} is no {what}: a number from {lowest:g} to {highest:g}")
+    return value
+
+
+def choice_of(text: str, known: Sequence[str], *, what: str) -> str:
+    """`text` if it is one of `known`, else UsageError."""
+    if text not in known:
+        raise UsageError(f"{text!r} is no {what}: one of {', '.join(known)}{did_you_mean(text, known)}")
+    return text
+
+
+def endpoint_of(host: str, port: str, *, resolve: Any) -> Endpoint:
+    """The tracker that `<ip> <port>` names; a host name is resolved once. UsageError says when the two are swapped."""
+    if re.fullmatch(r"[0-9]{1,5}", host) and not re.fullmatch(r"[0-9]{1,5}", port):
+        raise UsageError("the address comes first, then the port", advice=f"gsync {port} {host}")
+    number = port_of(port)
+    try:
+        endpoint = Endpoint.parse(host, number)
+    except NameRefused:
+        endpoint = Endpoint.parse(resolve(host), number)
+    if endpoint.ip in ("0.0.0.0", "::"):
+        raise UsageError(
+            f"{endpoint.ip} is no address that a tracker can be reached at",
+            advice=f"on the tracker's own machine: gsync 127.0.0.1 {number}",
+        )
+    return endpoint

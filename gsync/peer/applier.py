@@ -1,0 +1,153 @@
+"""The only hand on the user's folder: takes what was fetched and has it published, many files at a time.
+
+Whatever has gathered while the disk was busy goes as one batch, so the first file of a quiet time is published at once and
+thousands share a flush. It is also the `Stager` of the fetches. Outcomes are taken over into the trees here, before anybody
+hears of them; which paths are in hand is known to the indexer, so that a scan never takes our own work for an edit.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from blake3 import blake3
+from gevent.event import AsyncResult
+from gevent.queue import Empty, Queue
+
+from gsync.core.names import RelPath
+from gsync.peer.events import Events, FileConflict, Trouble
+from gsync.peer.trees import Trees
+from gsync.storage.downloads import ConflictCopy, Download, Outcome, Published, Released
+from gsync.storage.filesystem import Staged
+from gsync.storage.publisher import BATCH_MAX_BYTES, BATCH_MAX_FILES, Publisher
+from gsync.storage.workers import Job, Pool, Workers
+
+log = logging.getLogger(__name__)
+
+WAITING_MAX_BYTES: Final = 2 * BATCH_MAX_BYTES
+"""Contents held in memory for the publisher: one batch on its way and one that gathers; beyond, fetching pauses."""
+
+REVIEW_S: Final = 1.0
+"""How often displaced files that somebody still writes into are looked at again."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    download: Download
+    size: int
+    outcome: AsyncResult[Outcome] = field(default_factory=AsyncResult)
+
+
+class Applier:
+    """Publishes through `publisher`; `on_touch` hears of paths just before and just after they are touched."""
+
+    def __init__(
+        self,
+        *,
+        publisher: Publisher,
+        workers: Workers,
+        trees: Trees,
+        events: Events,
+        on_touch: Callable[[Iterable[RelPath]], None],
+    ) -> None:
+        self._publisher = publisher
+        self._workers = workers
+        self._trees = trees
+        self._events = events
+        self._on_touch = on_touch
+        self._queue: Queue[_Waiting] = Queue()  # bounded by is_full, which the syncer asks before it starts a fetch
+        self._waiting_bytes = 0
+        self._publishing: frozenset[RelPath] = frozenset()
+
+    @property
+    def in_hand(self) -> frozenset[RelPath]:
+        """Paths whose file may stand in the folder already, but not yet in the local tree."""
+        return self._publishing | self._publisher.busy_paths()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits to be published that nothing more should be fetched now."""
+        return self._waiting_bytes >= WAITING_MAX_BYTES
+
+    def begin(self, path: RelPath) -> Staged:
+        """A staged file for a large download. Raises StorageError."""
+        return self._workers.run(Pool.DISK, self._publisher.begin, path)
+
+    def write(self, staged: Staged, hasher: blake3, data: memoryview) -> Job[None]:
+        """Hash and append `data` in the transfer worker; the buffer is free again once the job is done."""
+        return self._workers.spawn(Pool.TRANSFER, _write, staged, hasher, data)
+
+    def abandon(self, staged: Staged) -> None:
+        """Forget a download that is not wanted any more."""
+        self._workers.run(Pool.DISK, self._publisher.abandon, staged)
+
+    def apply(self, download: Download) -> Outcome:
+        """What became of `download` once its batch was published; waits for it."""
+        size = len(download.content) if isinstance(download.content, bytes) else 0
+        waiting = _Waiting(download, size)
+        self._waiting_bytes += size
+        self._queue.put(waiting)
+        outcome: Outcome = waiting.outcome.get()
+        return outcome
+
+    def run(self) -> None:
+        """Publish what gathers; never returns."""
+        while True:
+            batch = self._gather()
+            if batch:
+                self._publish(batch)
+            else:
+                self._review()
+
+    def _gather(self) -> list[_Waiting]:
+        """All that waits, up to the size of a batch; nothing after REVIEW_S of quiet."""
+        try:
+            batch = [self._queue.get(timeout=REVIEW_S)]
+        except Empty:
+            return []
+        size = batch[0].size
+        while len(batch) < BATCH_MAX_FILES and size < BATCH_MAX_BYTES and not self._queue.empty():
+            batch.append(self._queue.get())
+            size += batch[-1].size
+        return batch
+
+    def _publish(self, batch: list[_Waiting]) -> None:
+        self._publishing = frozenset(waiting.download.path for waiting in batch)
+        self._on_touch(self._publishing)
+        outcomes = self._workers.run(Pool.DISK, self._publisher.publish, [waiting.download for waiting in batch])
+        for outcome in outcomes:
+            if isinstance(outcome, Published):
+                self._take_over(outcome)
+        self._on_touch(self._publishing)
+        self._publishing = frozenset()
+        for waiting, outcome in zip(batch, outcomes, strict=True):
+            self._waiting_bytes -= waiting.size
+            waiting.outcome.set(outcome)
+
+    def _review(self) -> None:
+        for outcome in self._workers.run(Pool.DISK, self._publisher.review_limbo):
+            self._on_touch([outcome.path])
+            self._take_over(outcome)
+
+    def _take_over(self, outcome: Published | Released) -> None:
+        if isinstance(outcome, Published):
+            self._trees.note_local({outcome.path: outcome.meta})
+            self._trees.synced[outcome.path] = outcome.meta.version
+        if outcome.conflict_copy is not None:
+            self._keep(outcome.path, outcome.conflict_copy)
+        if outcome.remark:
+            self._events.tell(Trouble(what=f"{outcome.path}: {outcome.remark}"))
+
+    def _keep(self, path: RelPath, copy: ConflictCopy) -> None:
+        kept_as, meta = copy
+        self._on_touch([kept_as])
+        self._trees.note_local({kept_as: meta})
+        log.warning("file.conflict path=%r kept_as=%r", path, kept_as)
+        self._events.tell(FileConflict(path=path, kept_as=kept_as))
+
+
+def _write(staged: Staged, hasher: blake3, data: memoryview) -> None:
+    hasher.update(data)
+    staged.write(data)

@@ -1,0 +1,163 @@
+"""What happened, for whoever watches: the command line, the log, later the dashboard.
+
+Each event is a frozen value with a stable `name`; the same names stand in `--json`, in the log and in the docs. `Events` calls
+its observers in order, on the greenlet that tells; an observer must be short and must not raise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gsync.core.names import Endpoint, RelPath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerServing:
+    """This peer listens for requests."""
+
+    name: ClassVar[str] = "peer.serving"
+    endpoint: Endpoint
+    files: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackerUp:
+    """The tracker answered."""
+
+    name: ClassVar[str] = "tracker.up"
+    tracker: Endpoint
+    names: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackerDown:
+    """The tracker cannot be reached, or the connection to it ended; another try comes in `retry_s`."""
+
+    name: ClassVar[str] = "tracker.down"
+    tracker: Endpoint
+    reason: str
+    retry_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileStale:
+    """Somebody has a file that is not here, or a newer one."""
+
+    name: ClassVar[str] = "file.stale"
+    path: RelPath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFetching:
+    """A fetch begins."""
+
+    name: ClassVar[str] = "file.fetching"
+    path: RelPath
+    source: Endpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFetched:
+    """A file stands in the folder, whole and durable."""
+
+    name: ClassVar[str] = "file.fetched"
+    path: RelPath
+    source: Endpoint
+    size: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileSkipped:
+    """A file was not fetched now; `again` tells whether it will be tried again by itself."""
+
+    name: ClassVar[str] = "file.skipped"
+    path: RelPath
+    source: Endpoint | None
+    reason: str
+    again: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamesSkipped:
+    """`count` things in the folder are left alone for one `reason`; `names` shows the first few."""
+
+    name: ClassVar[str] = "scan.skipped"
+    reason: str
+    names: tuple[str, ...]
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileConflict:
+    """An edit made here lost against another one and is kept under `kept_as`."""
+
+    name: ClassVar[str] = "file.conflict"
+    path: RelPath
+    kept_as: RelPath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far the fetching is; told at most ten times a second while something is pending. Sizes are unknown in classic."""
+
+    name: ClassVar[str] = "sync.progress"
+    files_left: int
+    files_done: int
+    bytes_done: int
+    bytes_per_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncDone:
+    """Everything that the directory offers is here; told once after a time with work."""
+
+    name: ClassVar[str] = "sync.done"
+    fetched: int
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """A person should act; gsync goes on as far as it can."""
+
+    name: ClassVar[str] = "error"
+    what: str
+    advice: str = ""
+
+
+Event = (
+    PeerServing
+    | TrackerUp
+    | TrackerDown
+    | FileStale
+    | FileFetching
+    | FileFetched
+    | FileSkipped
+    | NamesSkipped
+    | FileConflict
+    | Progress
+    | SyncDone
+    | Trouble
+)
+
+Observer = Callable[[Event], None]
+
+
+class Events:
+    """Where a peer's loops tell what happened."""
+
+    def __init__(self) -> None:
+        self._observers: list[Observer] = []
+
+    def subscribe(self, observer: Observer) -> None:
+        """From now on `observer` is called with every event."""
+        self._observers.append(observer)
+
+    def tell(self, event: Event) -> None:
+        """Call every observer with `event`."""
+        for observer in self._observers:
+            observer(event)

@@ -1,0 +1,239 @@
+"""One running gsync: wires the rooms together and sees to an orderly start and end. A switchboard, not a brain.
+
+Given everything it needs (folder, index, publisher, workers, network, clock, randomness), so that the same code runs on real
+disks and sockets and in the simulation. It decides only what concerns several loops: which sources of a directory may be
+dialled, and when `--once` has done what it can.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from gevent.event import Event
+
+from gsync.core.backoff import Random
+from gsync.core.model import Offer, Source
+from gsync.core.names import Endpoint, RelPath
+from gsync.core.schedule import FetchQueue
+from gsync.core.versions import Version
+from gsync.errors import GsyncError
+from gsync.net.clock import Clock
+from gsync.net.tasks import TaskGroup
+from gsync.net.transport import Network
+from gsync.peer.announcer import Announcer
+from gsync.peer.applier import Applier
+from gsync.peer.events import Events, PeerServing
+from gsync.peer.fetcher import STALL_S, Fetcher
+from gsync.peer.indexer import Indexer
+from gsync.peer.syncer import Syncer
+from gsync.peer.trees import Trees
+from gsync.peer.uploader import CONNECTIONS, Uploader
+from gsync.peer.voucher import Voucher
+from gsync.storage.filesystem import Folder
+from gsync.storage.index import Index
+from gsync.storage.publisher import Publisher
+from gsync.storage.workers import Pool, Workers
+from gsync.wire.messages import DirectoryResponse
+
+log = logging.getLogger(__name__)
+
+FETCHES: Final = 16
+"""Files received at a time from sources that are known to be good (`--fetches`)."""
+
+ACCEPTING: Final = CONNECTIONS + 64
+"""What the listener takes in; the uploader drops the oldest idle ones down to CONNECTIONS, so the door never blocks."""
+
+CLOSING_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a person can choose; `port` 0 picks a free one, `once` ends when all that can be had is here."""
+
+    tracker: Endpoint
+    port: int = 0
+    fetches: int = FETCHES
+    stall_s: float = STALL_S
+    once: bool = False
+    verify_twice: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a run did: files and bytes fetched, files left behind, and why."""
+
+    fetched: int
+    bytes: int
+    left: int
+    heard_tracker: bool
+    failures: tuple[GsyncError, ...] = ()
+
+
+class Peer:
+    """Made and then `run` once; `stop` ends it from outside."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        folder: Folder,
+        index: Index,
+        publisher: Publisher,
+        workers: Workers,
+        network: Network,
+        clock: Clock,
+        rng: Random,
+        events: Events,
+        on_away: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._settings = settings
+        self._workers = workers
+        self._network = network
+        self._clock = clock
+        self._rng = rng
+        self._events = events
+        self._on_away = on_away
+        self._index = index
+        contents = index.load()
+        self._trees = Trees(contents.local, contents.synced)
+        self._queue = FetchQueue(limit=settings.fetches, rng=rng)
+        self._uploader = Uploader(folder=folder, trees=self._trees)
+        self._voucher = Voucher(trees=self._trees, queue=self._queue, clock=clock)
+        self._applier = Applier(
+            publisher=publisher, workers=workers, trees=self._trees, events=events, on_touch=self._touching
+        )
+        self._indexer = Indexer(
+            folder=folder,
+            index=index,
+            workers=workers,
+            trees=self._trees,
+            events=events,
+            clock=clock,
+            in_hand=lambda: self._applier.in_hand,
+            on_change=self._local_changed,
+        )
+        self._fetcher = Fetcher(
+            network=network, stager=self._applier, witness=self._voucher, clock=clock, stall_s=settings.stall_s
+        )
+        self._syncer = Syncer(
+            folder=folder,
+            trees=self._trees,
+            queue=self._queue,
+            fetcher=self._fetcher,
+            voucher=self._voucher,
+            applier=self._applier,
+            events=events,
+            clock=clock,
+            record_synced=self._record_synced,
+            look_again=self._indexer.look,
+            on_idle=self._nothing_more_to_do,
+            verify_twice=settings.verify_twice,
+        )
+        self._announcer: Announcer | None = None
+        self._serving: Endpoint | None = None
+        self._heard_tracker = False
+        self._end = Event()
+
+    def run(self) -> Summary:
+        """Keep the folder in sync until `stop`, or with `once` until all that can be had is here.
+
+        Raises StorageError and FolderUnusable when the folder cannot be used (any more), AddressInUse for a taken port.
+        """
+        self._indexer.start()
+        listener = self._network.listen(
+            ip=self._listening_ip(), port=self._settings.port, handler=self._uploader, limit=ACCEPTING
+        )
+        try:
+            self._serving = listener.endpoint
+            self._events.tell(PeerServing(endpoint=listener.endpoint, files=len(self._trees.local)))
+            self._announcer = self._make_announcer(listener.endpoint.port)
+            with TaskGroup() as tasks:
+                for loop in (self._applier.run, self._announcer.run, self._syncer.run, self._indexer.run):
+                    tasks.spawn(loop)
+                tasks.spawn(self._voucher.run, self._fetcher)
+                self._end.wait()
+                tasks.cancel()
+        finally:
+            listener.close()
+        return self._summary()
+
+    def stop(self) -> None:
+        """End `run` in order, soon; may be called from a signal."""
+        self._end.set()
+
+    def rescan(self) -> None:
+        """Look at the folder now."""
+        self._indexer.ask()
+
+    def _make_announcer(self, port: int) -> Announcer:
+        return Announcer(
+            network=self._network,
+            tracker=self._settings.tracker,
+            port=port,
+            trees=self._trees,
+            events=self._events,
+            clock=self._clock,
+            rng=self._rng,
+            on_directory=self._directory_came,
+            on_away=self._on_away,
+        )
+
+    def _listening_ip(self) -> str:
+        """Loopback only where the tracker is on loopback: then nobody else can be meant to reach us."""
+        tracker = self._settings.tracker
+        if tracker.is_loopback:
+            return "::1" if ":" in tracker.ip else "127.0.0.1"
+        return "::" if ":" in tracker.ip else "0.0.0.0"
+
+    def _directory_came(self, directory: DirectoryResponse, own_end: Endpoint) -> None:
+        offers: dict[RelPath, Offer] = {}
+        for path, offer in directory.offers.items():
+            sources = tuple(source for source in offer.sources if self._may_dial(source, own_end))
+            if sources:
+                offers[path] = offer if sources == offer.sources else replace(offer, sources=sources)
+        if not self._heard_tracker:
+            self._heard_tracker = True
+            self._syncer.begin_round()
+        self._syncer.replan(self._trees.note_remote(offers))
+
+    def _may_dial(self, source: Source, own_end: Endpoint) -> bool:
+        """Not ourselves; and loopback only where the tracker is there too: a directory must not aim us at local services."""
+        endpoint = source.endpoint
+        if endpoint.is_loopback and not self._settings.tracker.is_loopback and not own_end.is_loopback:
+            return False
+        assert self._serving is not None
+        if endpoint.port != self._serving.port:
+            return True
+        if self._serving.ip not in ("0.0.0.0", "::"):
+            return endpoint.ip not in (self._serving.ip, own_end.ip)
+        return endpoint.ip != own_end.ip and not self._network.is_own_address(endpoint.ip)
+
+    def _touching(self, paths: Iterable[RelPath]) -> None:
+        self._indexer.touching(paths)
+
+    def _local_changed(self, paths: set[RelPath]) -> None:
+        self._syncer.replan(paths)
+        if self._announcer is not None:
+            self._announcer.tell_news()
+
+    def _record_synced(self, synced: dict[RelPath, Version | None]) -> None:
+        self._workers.run(Pool.DISK, self._index.record, synced=synced)
+
+    def _nothing_more_to_do(self) -> None:
+        if self._announcer is not None:
+            self._announcer.tell_news()
+        if self._settings.once and self._heard_tracker:
+            self._end.set()
+
+    def _summary(self) -> Summary:
+        total = self._syncer.total
+        return Summary(
+            fetched=total.fetched,
+            bytes=total.bytes,
+            left=self._syncer.left,
+            heard_tracker=self._heard_tracker,
+            failures=tuple(self._syncer.failures),
+        )
