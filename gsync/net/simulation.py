@@ -15,11 +15,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from typing import Any, Final, NoReturn, Self
+from weakref import WeakSet
 
+import gevent
 from gevent._hub_local import get_hub_if_exists, set_hub
 from gevent.exceptions import LoopExit
 from gevent.hub import Hub
 
+from gsync.net.breathing import breathe
 from gsync.net.clock import HubClock
 
 HORIZON_S: Final = 86_400.0
@@ -44,17 +47,33 @@ def simulated(*, horizon_s: float = HORIZON_S) -> Iterator[World]:
     """A block in which all gevent code runs in virtual time, beginning at 0; the thread's own hub is back after it.
 
     When everybody waits and no timer is left, `LoopExit` is raised in the greenlet that opened the block; so it is when
-    `horizon_s` is passed.
+    `horizon_s` is passed. Greenlets that are still there at the end of the block are killed.
     """
     before = get_hub_if_exists()
     loop = VirtualLoop(horizon_s=horizon_s)
     hub = Hub(loop)
+    spawned: WeakSet[Any] = WeakSet()
+    remember = spawned.add
     set_hub(hub)
+    gevent.Greenlet.add_spawn_callback(remember)
     try:
         yield World(loop)
     finally:
-        hub.destroy(destroy_loop=True)
-        set_hub(before)
+        gevent.Greenlet.remove_spawn_callback(remember)
+        try:
+            _end_survivors(hub, spawned)
+        finally:
+            hub.destroy(destroy_loop=True)
+            set_hub(before)
+
+
+def _end_survivors(hub: Any, spawned: WeakSet[Any]) -> None:
+    # A suspended greenlet is kept alive by its own frame, where the garbage collector does not look.
+    survivors = [greenlet for greenlet in spawned if not greenlet.dead]
+    for greenlet in survivors:
+        greenlet.kill(block=False)
+    if survivors and not hub.dead:
+        breathe()
 
 
 class Callback:
@@ -177,13 +196,14 @@ class VirtualLoop:
                 self._run_callback(self._callbacks.popleft())
             if not self._awaited:
                 return
+            if self._timers[0][0] > self._horizon_s:
+                self._horizon_s += self._lifetime_s  # whoever is told has time to clean up
+                told = LoopExit(f"nothing came of it in {self._lifetime_s:g} s of virtual time")
+                self.error_handler.handle_system_error(LoopExit, told)
+                continue
             when_s, _, turn, timer = heapq.heappop(self._timers)
             if turn != timer.turn:
                 continue
-            if when_s > self._horizon_s:
-                self._horizon_s = when_s + self._lifetime_s  # whoever is told has time to clean up
-                told = LoopExit(f"nothing came of it in {self._lifetime_s:g} s of virtual time")
-                self.error_handler.handle_system_error(LoopExit, told)
             self._now_s = max(self._now_s, when_s)
             self._run_timer(timer)
 
