@@ -1,0 +1,143 @@
+"""A folder in memory, a real index, and a publisher over both, that can be crashed and started again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from gsync.core.actions import Displaced
+from gsync.core.diff import Changes, diff
+from gsync.core.model import FileMeta, Fingerprint
+from gsync.core.names import RelPath
+from gsync.core.versions import Version
+from gsync.storage.downloads import Download, Outcome, Released
+from gsync.storage.hashing import digest_of_bytes
+from gsync.storage.index import Index
+from gsync.storage.journal import JournalRow
+from gsync.storage.memory import MemoryFolder
+from gsync.storage.publisher import Publisher
+from gsync.storage.scanner import scan
+
+START_S = 1_700_000_000
+NEW_S = START_S + 1_000
+LATER_NS = (START_S + 5_000) * 10**9
+AUTHOR_OF_OLD = Version.from_vector({"0123456789abcdef": 3, "mtime": START_S})
+
+
+class Crash(BaseException):
+    """The program ends here."""
+
+
+class WatchedIndex(Index):
+    """An index that tells when it is about to write, and when it has written."""
+
+    on_call: Callable[[str], None] = staticmethod(lambda method: None)
+
+    def record(
+        self,
+        *,
+        entries: Mapping[RelPath, FileMeta | None] | None = None,
+        synced: Mapping[RelPath, Version | None] | None = None,
+        journal: Iterable[JournalRow] = (),
+        forget: Iterable[str] = (),
+    ) -> None:
+        self.on_call("record")
+        super().record(entries=entries, synced=synced, journal=journal, forget=forget)
+        self.on_call("recorded")
+
+
+class World:
+    """Everything that publishing needs; `start` is a start of the program."""
+
+    def __init__(self, directory: Path, *, folder: MemoryFolder | None = None) -> None:
+        self.folder = folder or MemoryFolder(wall_clock=lambda: float(START_S))
+        self.seconds = 0.0
+        self._directory = directory
+        self.start()
+
+    def start(self) -> list[Released]:
+        self.index = WatchedIndex.open(self._directory, root_id=self.folder.root_id)
+        self.publisher = Publisher(self.folder, self.index, clock=lambda: self.seconds)
+        return self.publisher.recover()
+
+    def crash_and_start(self, *, keep: int) -> list[Released]:
+        """A power cut; the first `keep` renames since the last sync of names are on the disk."""
+        self.index.close()
+        self.folder.crash(keep=keep)
+        return self.start()
+
+    def kill_and_start(self) -> list[Released]:
+        """The process is killed, the machine goes on."""
+        self.index.close()
+        return self.start()
+
+    def end(self) -> None:
+        self.index.close()
+
+    def watch(self, on_call: Callable[[str], None]) -> None:
+        """Have every call of the folder and every write of the index told to `on_call`."""
+        self.folder.on_call = on_call
+        self.index.on_call = on_call
+
+    def unwatch(self) -> None:
+        self.watch(lambda method: None)
+
+    def save(self, name: str, content: bytes, *, version: Version = AUTHOR_OF_OLD) -> FileMeta:
+        """A file of the person that the index knows."""
+        path = RelPath.parse(name)
+        self.folder.put(name, content, mtime_ns=START_S * 10**9)
+        meta = FileMeta(fingerprint=self.shown(path), version=version, digest=digest_of_bytes(content))
+        self.index.record(entries={path: meta}, synced={path: version})
+        return meta
+
+    def shown(self, path: RelPath) -> Fingerprint:
+        fingerprint = self.folder.fingerprint(path)
+        assert fingerprint is not None
+        return fingerprint
+
+    def publish(self, *downloads: Download) -> list[Outcome]:
+        return self.publisher.publish(downloads)
+
+    def changes(self) -> Changes:
+        """What a scan would find to be different from what the index knows."""
+        known = self.index.load().local
+        found = scan(self.folder, known, now_ns=LATER_NS)
+        return diff(known, found.files, self.index.author, rewritten=found.rewritten)
+
+    def edits(self) -> set[RelPath]:
+        """The paths that a scan would take for edits made here."""
+        return {
+            path for path, meta in self.changes().changed.items() if self.index.author in dict(meta.version.counters)
+        }
+
+    def everything(self) -> list[bytes]:
+        """Every content that is anywhere."""
+        return list(self.folder.contents().values())
+
+    def in_folder(self) -> dict[str, bytes]:
+        """What a person sees."""
+        return {name: content for name, content in self.folder.contents().items() if not name.startswith(".gsync/")}
+
+    def in_trash(self) -> list[bytes]:
+        return [content for name, content in self.folder.contents().items() if name.startswith(".gsync/trash/")]
+
+
+def download(
+    name: str,
+    content: bytes,
+    *,
+    over: FileMeta | None = None,
+    displaced: Displaced = Displaced.TRASH,
+    version: Version | None = None,
+) -> Download:
+    """A download of `content` that replaces what `over` says, or nothing."""
+    return Download(
+        path=RelPath.parse(name),
+        version=version or Version.from_mtime(NEW_S),
+        content=content,
+        digest=digest_of_bytes(content),
+        mtime_s=NEW_S,
+        expected=over.fingerprint if over else None,
+        displaced=displaced,
+        loser=over,
+    )
