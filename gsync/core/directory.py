@@ -10,7 +10,8 @@
     the last holder leaves               the latest version that is remembered, and all its holders, come back
     nobody is left                       the name is gone (gone, not deleted: nobody offers it now)
 
-Soft state only, and pure: time is an argument. A thousand peers with 10,000 names each are ten million pairs, so a pair
+Soft state only, and pure. Who is silent for too long is not asked here: liveness belongs to the connection, and whoever
+keeps the connections lets a peer leave. A thousand peers with 10,000 names each are ten million pairs, so a pair
 costs 8 bytes in arrays, a bit in its name and no object; a name costs half a kilobyte. Called by `tracker/`.
 """
 
@@ -18,16 +19,13 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from gsync.core.holders import Holder, HolderRow, Offered, PeerId
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.pausing import Pause, no_pause, paused
-
-SILENCE_S: Final = 180.0
-"""A live peer may be silent for minutes while it fetches; a dead one is mostly known by its connection, long before."""
 
 RESPONSE_MAX_BYTES: Final = 64 * 1024 * 1024 - 16
 """What a peer accepts as a directory, less its brackets, padding and newline."""
@@ -67,6 +65,10 @@ class Directory:
         """How many names are offered."""
         return len(self._names)
 
+    def __iter__(self) -> Iterator[RelPath]:
+        """The names that are offered; it must not change meanwhile."""
+        return iter(self._names)
+
     @property
     def generation(self) -> int:
         """A number that grows with each change that a response may show."""
@@ -91,7 +93,6 @@ class Directory:
         *,
         endpoint: Endpoint | None,
         files: Mapping[RelPath, int],
-        now: float,
         knows_gsync: bool,
         pause: Pause = no_pause,
     ) -> Admission:
@@ -100,8 +101,7 @@ class Directory:
         What it goes on holding keeps its place among the holders. Without an endpoint nobody can fetch: it holds nothing.
         Costs a few microseconds a file. Never call it or `leave` for a peer whose announcement is at a pause.
         """
-        self.refresh(peer, now)
-        record = self._peers[peer]
+        record = self._peers.get(peer) or self._new_peer(peer)
         old = dict(zip(record.rows, record.mtimes, strict=True))
         record.rows, record.mtimes = array("I"), array("I")
         try:
@@ -122,15 +122,6 @@ class Directory:
             record.rows.extend(old.keys())
             record.mtimes.extend(old.values())
 
-    def refresh(self, peer: PeerId, now: float) -> None:
-        """Note that `peer` has said something."""
-        record = self._peers.get(peer)
-        if record is None:
-            number = self._free_numbers.pop() if self._free_numbers else len(self._numbers)
-            record = self._peers[peer] = _Peer(number)
-            self._numbers[number : number + 1] = [record]
-        record.heard = now
-
     def leave(self, peer: PeerId, *, pause: Pause = no_pause) -> None:
         """Forget `peer` and all that it holds; nothing, if it is not known."""
         record = self._peers.get(peer)
@@ -144,10 +135,6 @@ class Directory:
         del self._peers[peer]
         self._numbers[record.number] = None
         self._free_numbers.append(record.number)
-
-    def expired(self, now: float, silence_s: float = SILENCE_S) -> tuple[PeerId, ...]:
-        """The peers whose last word is `silence_s` old or older: their connections are to be closed, and they then leave."""
-        return tuple(peer for peer, record in self._peers.items() if now - record.heard >= silence_s)
 
     def _hold(self, peer: _Peer, path: RelPath, mtime_s: int, old: dict[int, int]) -> str:
         """Let the peer hold one more file; returns why not, if so."""
@@ -214,6 +201,12 @@ class Directory:
         self._generation += 1
         self._changed.add(name.path)
 
+    def _new_peer(self, peer: PeerId) -> _Peer:
+        number = self._free_numbers.pop() if self._free_numbers else len(self._numbers)
+        record = self._peers[peer] = _Peer(number)
+        self._numbers[number : number + 1] = [record]
+        return record
+
     def _new_name(self, path: RelPath, weight: int) -> _Name:
         self._room_bytes -= weight
         row = self._free_rows.pop() if self._free_rows else len(self._rows)
@@ -231,11 +224,10 @@ class Directory:
 class _Peer:
     """What a peer holds: rows of names, and beside them the mtimes; 8 bytes a file."""
 
-    __slots__ = ("heard", "holder", "mtimes", "number", "rows")
+    __slots__ = ("holder", "mtimes", "number", "rows")
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.heard = 0.0
         self.holder: Holder | None = None
         self.rows = array("I")
         self.mtimes = array("I")

@@ -95,7 +95,7 @@ def also_told(holders: Sequence[Holder], *, slot: int, first: Holder) -> tuple[H
 
     Once `SLOTS * ALSO_MAX` others are there, one more changes nothing.
     """
-    others = [holder for holder in holders if holder.speaks_gsync and holder is not first]
+    others = [holder for holder in holders if holder.speaks_gsync and holder.endpoint != first.endpoint]
     if len(others) <= 1:
         return tuple(others)
     chosen = others[slot % len(others) :: SLOTS][:ALSO_MAX]

@@ -44,9 +44,10 @@ def encode_keepalive(port: int) -> bytes:
     return ended(f'{{"port":{port}}}'.encode("ascii"))
 
 
-def ended(message: bytes) -> bytes:
-    """`message` and its newline, with a blank between where a reader of blocks would otherwise wait for more."""
-    return message + (b" \n" if (len(message) + 1) % READER_BLOCK_BYTES == 0 else b"\n")
+def ended(*parts: bytes) -> bytes:
+    """The message that `parts` make, and its newline, with a blank between where a reader of blocks would wait for more."""
+    bare = sum(map(len, parts))
+    return b"".join((*parts, b" \n" if (bare + 1) % READER_BLOCK_BYTES == 0 else b"\n"))
 
 
 def parse_peer_message(message: bytes, *, pause: Pause = no_pause) -> PeerMessage:

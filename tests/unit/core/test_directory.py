@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gsync.core import holders as holders_module
 from gsync.core import pausing
-from gsync.core.directory import ENTRY_MAX_BYTES, SILENCE_S, Directory
+from gsync.core.directory import ENTRY_MAX_BYTES, Directory
 from gsync.core.holders import FRONT, Holder, Offered, PeerId
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.versions import MTIME_MAX
@@ -26,12 +26,11 @@ def endpoint(number: int, port: int = 9000) -> Endpoint:
     return Endpoint(f"192.0.2.{number}", port)
 
 
-def announce(directory: Directory, number: int, files: dict[str, int], *, now: float = 0.0, ours: bool = False) -> None:
+def announce(directory: Directory, number: int, files: dict[str, int], *, ours: bool = False) -> None:
     directory.announce(
         PeerId(number),
         endpoint=endpoint(number),
         files={path(name): mtime for name, mtime in files.items()},
-        now=now,
         knows_gsync=ours,
     )
 
@@ -83,7 +82,7 @@ def carry_out(command: object, directory: Directory, model: Model) -> None:
         case (int(number), dict(files), int(port), bool(ours)):
             holder = Holder(peer=PeerId(number), endpoint=endpoint(number, port), speaks_gsync=ours)
             model.announce(holder, files)
-            directory.announce(holder.peer, endpoint=holder.endpoint, files=files, now=0.0, knows_gsync=ours)
+            directory.announce(holder.peer, endpoint=holder.endpoint, files=files, knows_gsync=ours)
         case int(number):
             model.leave(number)
             directory.leave(PeerId(number))
@@ -151,7 +150,6 @@ def test_a_pause_that_raises_leaves_it_consistent(commands: list[object], data: 
                             PeerId(number),
                             endpoint=endpoint(number, port),
                             files=files,
-                            now=0.0,
                             knows_gsync=ours,
                             pause=pause,
                         )
@@ -228,7 +226,7 @@ def test_an_older_version_of_ones_own_replaces_the_newer() -> None:
 def test_a_peer_without_a_port_holds_nothing() -> None:
     directory = Directory()
     announce(directory, 1, {"a": 5})
-    admission = directory.announce(PeerId(1), endpoint=None, files={path("a"): 6}, now=0.0, knows_gsync=False)
+    admission = directory.announce(PeerId(1), endpoint=None, files={path("a"): 6}, knows_gsync=False)
     assert (admission.taken, admission.refused) == (0, 1)
     assert "no port" in admission.reason
     assert len(directory) == 0
@@ -238,7 +236,7 @@ def test_a_peer_that_moves_changes_its_entries() -> None:
     directory = Directory()
     announce(directory, 1, {"a": 5})
     directory.take_changes()
-    directory.announce(PeerId(1), endpoint=endpoint(1, 9001), files={path("a"): 5}, now=0.0, knows_gsync=False)
+    directory.announce(PeerId(1), endpoint=endpoint(1, 9001), files={path("a"): 5}, knows_gsync=False)
     assert directory.take_changes() == {"a"}
     offered = directory.offered(path("a"))
     assert offered is not None
@@ -268,21 +266,11 @@ def test_holders_behind_the_front_change_nothing() -> None:
     assert holders(directory, "a") == (5, [*range(1, FRONT), 100])
 
 
-def test_a_peer_expires_after_its_silence() -> None:
-    directory = Directory()
-    announce(directory, 1, {"a": 5}, now=0.0)
-    directory.refresh(PeerId(2), 1.0)
-    directory.refresh(PeerId(1), 10.0)
-    assert directory.expired(SILENCE_S + 0.5) == ()
-    assert directory.expired(SILENCE_S + 1.0) == (PeerId(2),)
-    assert directory.expired(SILENCE_S + 10.0) == (PeerId(1), PeerId(2))
-
-
 @pytest.mark.parametrize(("room", "taken"), [(-1, 2), (0, 3), (1, 3)])
 def test_names_are_taken_while_a_response_can_hold_them(room: int, taken: int) -> None:
     directory = Directory(response_max_bytes=3 * (len('"a"') + ENTRY_MAX_BYTES) + room)
     files = {path(name): 1 for name in "abc"}
-    admission = directory.announce(PeerId(1), endpoint=endpoint(1), files=files, now=0.0, knows_gsync=False)
+    admission = directory.announce(PeerId(1), endpoint=endpoint(1), files=files, knows_gsync=False)
     assert (admission.taken, admission.refused, len(directory)) == (taken, 3 - taken, taken)
     assert ("as long as peers accept" in admission.reason) == (taken < 3)
     announce(directory, 1, {})
@@ -295,7 +283,7 @@ def test_pairs_are_taken_up_to_their_limit(room: int, taken: int) -> None:
     directory = Directory(pairs_max=4 + room)
     announce(directory, 1, {"a": 1, "b": 1})
     files = {path("a"): 1, path("b"): 2}
-    admission = directory.announce(PeerId(2), endpoint=endpoint(2), files=files, now=0.0, knows_gsync=False)
+    admission = directory.announce(PeerId(2), endpoint=endpoint(2), files=files, knows_gsync=False)
     assert (admission.taken, admission.refused) == (taken, 2 - taken)
     assert ("as many announcements" in admission.reason) == (taken < 2)
     announce(directory, 1, {"a": 7, "b": 7})
@@ -315,11 +303,11 @@ def test_a_pair_costs_a_few_dozen_bytes() -> None:
     directory = Directory()
     files = {path(f"file-{i:05d}.txt"): i for i in range(2000)}
     for number in range(8):
-        directory.announce(PeerId(number), endpoint=endpoint(number), files=files, now=0.0, knows_gsync=True)
+        directory.announce(PeerId(number), endpoint=endpoint(number), files=files, knows_gsync=True)
     tracemalloc.start()
     try:
         for number in range(8, 40):
-            directory.announce(PeerId(number), endpoint=endpoint(number), files=files, now=0.0, knows_gsync=True)
+            directory.announce(PeerId(number), endpoint=endpoint(number), files=files, knows_gsync=True)
         grown, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -1,0 +1,39 @@
+"""What happens at a tracker, for whoever watches: the command line prints it, tests assert it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gsync.core.names import Endpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerJoined:
+    """A peer announced its files for the first time on its connection; `port` is where it serves them, if it told one."""
+
+    name: ClassVar[str] = "peer.joined"
+    remote: Endpoint
+    port: int | None
+    files: int
+    knows_gsync: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerLeft:
+    """The connection of a peer that had joined is over; its entries are forgotten."""
+
+    name: ClassVar[str] = "peer.left"
+    remote: Endpoint
+    reason: str
+
+
+TrackerEvent = PeerJoined | PeerLeft
+
+Observer = Callable[[TrackerEvent], None]
+"""Called on the greenlet of the connection; it must be short and must not raise."""
+
+
+def ignore(event: TrackerEvent) -> None:
+    """For a tracker that nobody watches."""

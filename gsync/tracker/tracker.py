@@ -1,0 +1,206 @@
+"""The tracker: hears what each peer has, and tells each peer what all have. PROTOCOL.md, "Tracker link".
+
+One greenlet per connection, one answer per message and none unasked. Liveness belongs to the connection: a peer is forgotten
+when it closes, when it says nothing for `expire_s`, or when TCP finds its host gone. Soft state only: a tracker that is
+killed and started again is told everything anew. Nobody is trusted: what a stranger sends is judged in `wire/`, how much
+of it is held in `connections.py`. A bad entry costs the entry, a bad message the connection, and nothing costs more.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+from itertools import count
+from typing import Final
+
+import gevent
+
+from gsync.core.directory import Directory
+from gsync.core.holders import PeerId
+from gsync.core.names import Endpoint
+from gsync.errors import RemoteProtocolError, TransportError
+from gsync.net.breathing import BREATH_BYTES, breathe
+from gsync.net.clock import Clock
+from gsync.net.tasks import ask_to_end
+from gsync.net.transport import Listener, Network, Stream
+from gsync.tracker.connections import Connection, Connections, Drop, Limits
+from gsync.tracker.events import Observer, PeerJoined, PeerLeft, ignore
+from gsync.tracker.responses import Asker, Responses
+from gsync.wire.classic import parse_peer_message
+from gsync.wire.framing import TRACKER_LIMIT_BYTES, JsonSplitter
+from gsync.wire.messages import Initial
+
+log: Final = logging.getLogger(__name__)
+
+EXPIRE_S: Final = 180.0
+"""A live peer may be silent for minutes while it fetches; a dead one is mostly known by its connection, long before."""
+
+FIRST_WORD_S: Final = 30.0
+"""How long a connection may last without a valid message; some programs speak only after 5 s."""
+
+READ_ANSWER_S: Final = 30.0
+"""How long a peer may take to read its answer, or each MiB of a longer one."""
+
+RECEIVE_BYTES: Final = 64 * 1024
+
+_SPARE_HANDLERS: Final = 64
+"""Above the limit of connections, so that a newcomer is served by whom it displaces, and not held up by the full house."""
+
+_REFUSALS_LOGGED: Final = 5
+"""A line for each of the first bad entries of a message, then one for all others."""
+
+
+class Tracker:
+    """Serves any number of listeners from one directory; `on_event` hears of peers that join and leave."""
+
+    def __init__(
+        self,
+        *,
+        network: Network,
+        clock: Clock,
+        on_event: Observer = ignore,
+        expire_s: float = EXPIRE_S,
+        limits: Limits | None = None,
+    ) -> None:
+        self._network = network
+        self._clock = clock
+        self._tell = on_event
+        self._expire_s = expire_s
+        self._limits = limits or Limits()
+        self._connections = Connections(self._limits)
+        self._directory = Directory()
+        self._responses = Responses(self._directory)
+        self._numbers = count()
+
+    def listen(self, *, ip: str, port: int) -> Listener:
+        """Serve whoever connects there, until the listener is closed; raises `AddressInUse`, `ConnectFailed`."""
+        return self._network.listen(
+            ip=ip,
+            port=port,
+            handler=self._serve,
+            limit=self._limits.connections + _SPARE_HANDLERS,
+            alive_probes=True,
+        )
+
+    def _serve(self, stream: Stream) -> None:
+        """One connection, from its first byte to its last; ends in order whatever the peer does."""
+        connection = Connection(remote=stream.remote, end=partial(ask_to_end, gevent.getcurrent()))
+        talk = _Talk(connection, stream, number=next(self._numbers), deadline=self._clock.monotonic() + FIRST_WORD_S)
+        reason = "the tracker is stopping"
+        try:
+            self._drop(self._connections.enter(connection), current=connection)
+            self._converse(talk)
+            reason = "it closed the connection"
+        except RemoteProtocolError as error:
+            reason = str(error)
+            log.warning("peer.refused remote=%s reason=%s", stream.remote, reason)
+        except TransportError as error:
+            reason = str(error)
+        finally:
+            self._connections.leave(connection)
+            self._forget(talk, connection.dropped_for or reason)
+
+    def _converse(self, talk: _Talk) -> None:
+        splitter = JsonSplitter(TRACKER_LIMIT_BYTES)
+        while data := self._receive(talk):
+            messages = splitter.feed(data)
+            self._drop(self._connections.holds(talk.connection, splitter.pending), current=talk.connection)
+            for message in messages:
+                self._hear(talk, message)
+                self._answer(talk)
+                talk.deadline = self._clock.monotonic() + self._expire_s
+            if not messages and self._clock.monotonic() >= talk.deadline:
+                raise RemoteProtocolError(self._blame(talk))
+            if len(data) == RECEIVE_BYTES:
+                breathe()
+
+    def _receive(self, talk: _Talk) -> bytes:
+        """The next bytes; b"" when the peer has closed. Raises `RemoteProtocolError` when its time is over."""
+        patience = gevent.Timeout(max(talk.deadline - self._clock.monotonic(), 0.0))
+        try:
+            with patience:
+                return talk.stream.receive(RECEIVE_BYTES)
+        except gevent.Timeout as expired:
+            if expired is not patience:
+                raise
+            if not talk.stream.is_readable():  # it may be we who were asleep
+                raise RemoteProtocolError(self._blame(talk)) from None
+            return talk.stream.receive(RECEIVE_BYTES)
+
+    def _hear(self, talk: _Talk, message: bytes) -> None:
+        said = parse_peer_message(message, pause=breathe)
+        self._connections.spoke(talk.connection)
+        talk.has_spoken = True
+        if isinstance(said, Initial):
+            self._announce(talk, said)
+
+    def _announce(self, talk: _Talk, said: Initial) -> None:
+        """Let what `said` lists replace whatever this peer had announced."""
+        remote = talk.stream.remote
+        for refusal in said.refused[:_REFUSALS_LOGGED]:
+            log.warning("entry.refused remote=%s name=%r reason=%s", remote, refusal.name, refusal.reason)
+        if len(said.refused) > _REFUSALS_LOGGED:
+            log.warning("entries.refused remote=%s count=%d", remote, len(said.refused))
+        admission = self._directory.announce(
+            talk.peer,
+            endpoint=Endpoint(remote.ip, said.port) if said.port else None,
+            files=said.files,
+            knows_gsync=said.knows_gsync,
+            pause=breathe,
+        )
+        if admission.refused:
+            log.warning("files.refused remote=%s count=%d reason=%s", remote, admission.refused, admission.reason)
+        talk.knows_gsync = said.knows_gsync
+        log.info("peer.announced remote=%s port=%s files=%d", remote, said.port, admission.taken)
+        if not talk.has_joined:
+            talk.has_joined = True
+            self._tell(PeerJoined(remote=remote, port=said.port, files=admission.taken, knows_gsync=said.knows_gsync))
+
+    def _answer(self, talk: _Talk) -> None:
+        asker = Asker(number=talk.number, knows_gsync=talk.knows_gsync, reached_ip=talk.stream.local.ip)
+        response = self._responses.to(asker, pause=breathe)
+        self._drop(self._connections.sends(talk.connection, response), current=talk.connection)
+        view = memoryview(response)
+        for start in range(0, len(view), BREATH_BYTES):
+            with gevent.Timeout(READ_ANSWER_S, RemoteProtocolError("it does not read its answer")):
+                talk.stream.send(view[start : start + BREATH_BYTES])
+        self._connections.sent(talk.connection)
+
+    def _forget(self, talk: _Talk, reason: str) -> None:
+        try:
+            self._directory.leave(talk.peer, pause=breathe)
+        finally:  # a kill at a pause must not leave entries of the dead
+            self._directory.leave(talk.peer)
+        if talk.has_joined:
+            log.info("peer.left remote=%s reason=%s", talk.stream.remote, reason)
+            self._tell(PeerLeft(remote=talk.stream.remote, reason=reason))
+
+    def _drop(self, drops: Sequence[Drop], *, current: Connection) -> None:
+        """Close the connections of others; raise for the one that is being served."""
+        for drop in drops:
+            drop.connection.dropped_for = drop.reason
+            if drop.connection is not current:
+                log.warning("peer.refused remote=%s reason=%s", drop.connection.remote, drop.reason)
+                drop.connection.end()
+        if current.dropped_for:
+            raise RemoteProtocolError(current.dropped_for)
+
+    def _blame(self, talk: _Talk) -> str:
+        if talk.has_spoken:
+            return f"no message for {self._expire_s:g} s"
+        return f"no valid message within {FIRST_WORD_S:g} s"
+
+
+class _Talk:
+    """The conversation with one peer; `deadline` is when its next message is due."""
+
+    def __init__(self, connection: Connection, stream: Stream, *, number: int, deadline: float) -> None:
+        self.connection = connection
+        self.stream = stream
+        self.number = number
+        self.peer = PeerId(number)
+        self.deadline = deadline
+        self.knows_gsync = False
+        self.has_spoken = False
+        self.has_joined = False
