@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 from gsync.core.names import Endpoint
 from gsync.peer.events import Event
+from gsync.tracker.events import TrackerEvent
 
 SCHEMA_VERSION = 1
 
@@ -19,7 +20,7 @@ class JsonLines:
     def __init__(self, out: TextIO) -> None:
         self._out = out
 
-    def observe(self, event: Event) -> None:
+    def observe(self, event: Event | TrackerEvent) -> None:
         """Write one event."""
         self.write(event.name, {field.name: _plain(getattr(event, field.name)) for field in fields(event)})
 

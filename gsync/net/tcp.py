@@ -129,6 +129,16 @@ def resolve(host: str, *, timeout_s: float) -> str:
     return _endpoint((address[0], LOWEST_FREE_PORT)).ip
 
 
+def outward_ip() -> str | None:
+    """This machine's address towards the network, for telling others; None where there is no network. Sends nothing."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.connect(("192.0.2.1", 9))  # a documentation address: connecting a datagram socket only picks a route
+            return str(sock.getsockname()[0])
+    except OSError:
+        return None
+
+
 def raise_descriptor_limit() -> int:
     """Let this process open as many files and sockets as the system permits without asking; returns how many that is."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
