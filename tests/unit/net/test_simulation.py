@@ -183,6 +183,7 @@ def tell(seed: int) -> list[tuple[float, str]]:
     return story
 
 
+@pytest.mark.slow
 def test_the_same_seed_tells_the_same_story_whatever_the_hash_seed() -> None:
     root = gsync.__path__[0].rpartition("/")[0]
     told = {

@@ -2,12 +2,15 @@
 
 # ruff: noqa: PT012 - what a whole block raises is what is tested here
 
+import random
 from collections.abc import Callable, Iterator
 
 import gevent
 import pytest
 from gevent.event import Event
 from gevent.exceptions import LoopExit
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gsync.errors import ConnectionBroken
 from gsync.net.simulation import World, simulated
@@ -355,3 +358,55 @@ def test_end_all_asks_at_once_when_it_is_interrupted(world: World) -> None:
         end_all([greenlet], grace_s=50)
     assert sleeper.ended
     assert world.now_s == 3
+
+
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=100)
+def test_whatever_fails_or_is_killed_nobody_outlives_the_group(seed: int) -> None:
+    rng = random.Random(seed)
+    running = 0
+    escaped: list[int] = []
+
+    def live(depth: int) -> None:
+        nonlocal running
+        running += 1
+        try:
+            live_on(depth)
+        finally:
+            try:
+                gevent.sleep(rng.random())  # cleaning up may take time, and may be cut short
+            finally:
+                running -= 1
+
+    def live_on(depth: int) -> None:
+        gevent.sleep(rng.random())
+        if depth and rng.random() < 0.6:
+            with gevent.Timeout(3 * rng.random(), False):
+                own(depth - 1)
+        if rng.random() < 0.2:
+            raise rng.choice([Defect, ConnectionBroken, gevent.GreenletExit])
+        gevent.sleep(rng.random())
+
+    def own(depth: int) -> None:
+        group = TaskGroup()
+        try:
+            with group as tasks:
+                children = [tasks.spawn(live, depth) for _ in range(rng.randrange(4))]
+                gevent.sleep(rng.random())
+                if children and rng.random() < 0.3:
+                    rng.choice(children).cancel()
+                if rng.random() < 0.2:
+                    raise Defect("the block's own")
+        finally:
+            escaped.append(len(group))
+
+    with simulated():
+        gevent.get_hub().handle_error = lambda *_: None  # second defects are reported there
+        try:
+            with gevent.Timeout(4), TaskGroup() as outermost:
+                for _ in range(3):
+                    outermost.spawn(live, 3)
+        except (Defect, ConnectionBroken, gevent.Timeout):
+            pass
+        assert running == 0
+        assert not any(escaped)
