@@ -17,10 +17,10 @@ costs 8 bytes in arrays, a bit in its name and no object; a name costs half a ki
 
 from __future__ import annotations
 
-import json
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from json.encoder import encode_basestring_ascii
 from typing import Final
 
 from gsync.core.holders import Holder, HolderRow, Offered, PeerId
@@ -108,9 +108,8 @@ class Directory:
             if endpoint is None:
                 self._withdraw_all(record, old, pause)
                 return Admission(taken=0, refused=len(files), reason="nobody can fetch them: the peer tells no port")
-            holder = Holder(peer=peer, endpoint=endpoint, speaks_gsync=knows_gsync)
-            moved, record.holder = record.holder not in {None, holder}, holder
-            if moved:
+            if record.holder is None or (endpoint, knows_gsync) != (record.holder.endpoint, record.holder.speaks_gsync):
+                record.holder = Holder(peer=peer, endpoint=endpoint, speaks_gsync=knows_gsync)
                 self._change_all(old, pause)
             refused, reason = 0, ""
             for path, mtime_s in paused(files.items(), pause):
@@ -248,4 +247,4 @@ class _Name:
 
 def _weight(path: RelPath) -> int:
     """How many bytes this name may come to take in a response."""
-    return len(json.dumps(path)) + ENTRY_MAX_BYTES
+    return len(encode_basestring_ascii(path)) + ENTRY_MAX_BYTES

@@ -32,9 +32,9 @@ class PeerId:
     number: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Holder:
-    """A peer from which files can be fetched, as it announced itself."""
+    """A peer from which files can be fetched, as it announced itself; the same only as itself, so that rows of them hash fast."""
 
     peer: PeerId
     endpoint: Endpoint
@@ -96,8 +96,8 @@ def also_told(holders: Sequence[Holder], *, slot: int, first: Holder) -> tuple[H
     Once `SLOTS * ALSO_MAX` others are there, one more changes nothing.
     """
     others = [holder for holder in holders if holder.speaks_gsync and holder.endpoint != first.endpoint]
-    if len(others) <= 1:
-        return tuple(others)
+    if not others:
+        return ()
     chosen = others[slot % len(others) :: SLOTS][:ALSO_MAX]
     rest = [holder for holder in others if holder not in chosen]
     return (*chosen, *rest[: ALSO_MAX - len(chosen)])

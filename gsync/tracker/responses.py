@@ -8,9 +8,9 @@ Responses are shared by all who are sent one: never more of them than the cache 
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from dataclasses import dataclass
+from json.encoder import encode_basestring_ascii
 from typing import Final
 
 from gsync.core.directory import Directory
@@ -57,8 +57,9 @@ class Responses:
         group = self._group_of(asker)
         self._share_changes()
         while group.stale:  # others may ask, and change the directory, at the pauses
+            told: _ToldByRow = {}
             for path in paused(list(group.stale), pause):
-                group.refresh(path, self._directory.offered(path))
+                group.refresh(path, self._directory.offered(path), told)
             self._share_changes()
         key = (group.slot, group.ours, asker.reached_ip if group.names_here else "")
         known = self._encoded.get(key)
@@ -96,6 +97,19 @@ class _Encoded:
     response: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """Which holder an entry names first, and the entry but for its name and mtime."""
+
+    first: PeerId
+    names_here: bool
+    before_mtime: str
+    after_mtime: str
+
+
+_ToldByRow = dict[tuple[tuple[Holder, ...], PeerId | None], _Told]
+
+
 class _Group:
     """What the askers of one slot are told: each entry as bytes, and which holder it names."""
 
@@ -108,22 +122,37 @@ class _Group:
         self._entries: dict[RelPath, bytes] = {}
         self._told: dict[RelPath, PeerId] = {}
 
-    def refresh(self, path: RelPath, offered: Offered | None) -> None:
-        """Spell the entry of `path` again."""
+    def refresh(self, path: RelPath, offered: Offered | None, told_by_row: _ToldByRow) -> None:
+        """Spell the entry of `path` again; `told_by_row` remembers what was chosen for other names with the same holders."""
         self.stale.discard(path)
         if offered is None:
             if self._entries.pop(path, None):
                 del self._told[path]
                 self.version += 1
             return
-        first = first_told(offered.holders, slot=self.slot, kept=self._told.get(path))
-        also = also_told(offered.holders, slot=self.slot, first=first) if self.ours else ()
-        self.names_here = self.names_here or any(_is_here(holder.endpoint) for holder in (first, *also))
-        entry = _entry(path, offered.mtime_s, first, also, marked=self.ours and first.speaks_gsync)
-        self._told[path] = first.peer
+        key = (offered.holders, self._told.get(path))
+        told = told_by_row.get(key) or told_by_row.setdefault(key, self._choose(*key))
+        self.names_here = self.names_here or told.names_here
+        self._told[path] = told.first
+        entry = f"{encode_basestring_ascii(path)}:{told.before_mtime}{offered.mtime_s}{told.after_mtime}".encode(
+            "ascii"
+        )
         if entry != self._entries.get(path):
             self._entries[path] = entry
             self.version += 1
+
+    def _choose(self, holders: tuple[Holder, ...], kept: PeerId | None) -> _Told:
+        first = first_told(holders, slot=self.slot, kept=kept)
+        also = also_told(holders, slot=self.slot, first=first) if self.ours else ()
+        ip = _HERE if _is_here(first.endpoint) else first.endpoint.ip
+        mark = ',"gsync":1' if self.ours and first.speaks_gsync else ""
+        further = f',"also":"{" ".join([_text(holder.endpoint) for holder in also])}"' if also else ""
+        return _Told(
+            first=first.peer,
+            names_here=any(_is_here(holder.endpoint) for holder in (first, *also)),
+            before_mtime=f'{{"ip":"{ip}","port":{first.endpoint.port},"mtime":',
+            after_mtime=f"{mark}{further}}}",
+        )
 
     def encoded(self, reached_ip: str) -> bytes:
         """The whole response, for those who reached the tracker at `reached_ip`."""
@@ -132,14 +161,6 @@ class _Group:
             body = body.replace(_HERE.encode(), reached_ip.encode())
             body = body.replace(_HERE_BEFORE_PORT.encode(), _before_port(reached_ip).encode())
         return ended(OURS if self.ours else b"{", body, b"}")
-
-
-def _entry(path: RelPath, mtime_s: int, first: Holder, also: tuple[Holder, ...], *, marked: bool) -> bytes:
-    endpoint = first.endpoint
-    ip = _HERE if _is_here(endpoint) else endpoint.ip
-    mark = ',"gsync":1' if marked else ""
-    further = f',"also":"{" ".join([_text(holder.endpoint) for holder in also])}"' if also else ""
-    return f'{json.dumps(path)}:{{"ip":"{ip}","port":{endpoint.port},"mtime":{mtime_s}{mark}{further}}}'.encode("ascii")
 
 
 def _text(endpoint: Endpoint) -> str:

@@ -8,8 +8,8 @@ rest. `pause` is called now and then while a long message is judged: who runs ot
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
+from json.encoder import encode_basestring_ascii
 from typing import Final
 
 import msgspec
@@ -34,7 +34,7 @@ _NAME_MAX_CHARACTERS: Final = 80
 
 def encode_initial(port: int, files: Mapping[RelPath, int], *, knows_gsync: bool) -> bytes:
     """The Initial of a peer that serves `files` on `port`; begins with a tab inside when `knows_gsync`, and ends in a newline."""
-    entries = ",".join([f'{{"name":{json.dumps(name)},"mtime":{mtime}}}' for name, mtime in files.items()])
+    entries = ",".join([f'{{"name":{encode_basestring_ascii(name)},"mtime":{mtime}}}' for name, mtime in files.items()])
     start = OURS if knows_gsync else b"{"
     return ended(start + f'"port":{port},"files":[{entries}]}}'.encode("ascii"))
 
