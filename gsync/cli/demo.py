@@ -53,7 +53,7 @@ class DemoFailed(GsyncError):
 
 def main(argv: Sequence[str]) -> Exit:
     """Run the demo; 0 when the folders became equal and everything is cleaned up."""
-    words = parse(TEXT, argv, command="demo")
+    words = parse(TEXT, ["demo", *argv], command="demo")
     big = int(number_of(words["--big"], what="size in MiB", lowest=0, highest=100_000)) * 1024 * 1024
     stays = sys.stdout.isatty() and not words["--once"]
     stop = threading.Event()

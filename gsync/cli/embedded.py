@@ -12,6 +12,7 @@ import fcntl
 import logging
 import os
 import stat
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -52,14 +53,14 @@ class EmbeddedTracker:
             if self._record is not None:
                 self._record.remove_if_unheld()  # left by a swarm that is gone; what listens now is not embedded
             return
-        if self._host() and self._record is not None:
+        if self._host("no tracker answered, so this peer runs it") and self._record is not None:
             self._record.hold()
 
     def take_over(self) -> None:
         """The tracker is away: host it if it was an embedded one whose holder has ended."""
         if not self._is_ours_to_host or self._listener is not None or self._record is None:
             return
-        if self._record.hold_if_left() and not self._host():
+        if self._record.hold_if_left() and not self._host("its holder has ended, so this peer took it over"):
             self._record.release()
 
     def close(self) -> None:
@@ -80,13 +81,13 @@ class EmbeddedTracker:
         except TransportError:
             return False
 
-    def _host(self) -> bool:
+    def _host(self, why: str) -> bool:
         try:
             tracker = Tracker(network=self._network, clock=self._clock)
             self._listener = tracker.listen(ip=self._endpoint.ip, port=self._endpoint.port)
         except AddressInUse:
             return False  # somebody was quicker
-        self._say(f"no tracker answered at {self._endpoint}, so this peer runs it")
+        self._say(f"tracker {self._endpoint}: {why}")
         return True
 
 
@@ -139,7 +140,8 @@ def runtime_directory() -> Path | None:
     """The user's own runtime directory for gsync, made if it is missing; None where there is none that is safe to use."""
     import platformdirs
 
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # where the session has no runtime directory it falls back to one in /tmp: fine
         path = Path(platformdirs.user_runtime_dir("gsync"))
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         seen = path.lstat()

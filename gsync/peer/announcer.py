@@ -86,6 +86,7 @@ class Announcer:
         """Talk to the tracker; never returns."""
         failures = 0
         while True:
+            self._answers = 0
             try:
                 with self._dial() as stream:
                     try:
@@ -93,12 +94,11 @@ class Announcer:
                     finally:
                         stream.close()  # in order, also when this peer is stopped: the tracker sees us leave
             except (TransportError, ProtocolError) as error:
-                failures = 1 if self._answers else failures + 1
-                self._answers = 0
-                retry_s = backoff_s(failures, base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S, rng=self._rng)
                 log.info("tracker.down tracker=%s reason=%s", self._tracker, error)
-                self._events.tell(TrackerDown(tracker=self._tracker, reason=str(error), retry_s=RETRY_CAP_S))
-            gevent.sleep(retry_s)
+                failures = failures + 1 if not self._answers else 0
+                if failures:  # a connection that ends may just be made anew; only a failed try is news
+                    self._events.tell(TrackerDown(tracker=self._tracker, reason=str(error), retry_s=RETRY_CAP_S))
+            gevent.sleep(backoff_s(failures, base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S, rng=self._rng))
             self._on_away()
 
     def _dial(self) -> Stream:

@@ -266,6 +266,26 @@ def test_while_the_index_cannot_be_told_a_scan_must_leave_the_path_alone(world: 
     assert world.index.load().local[A] == finished.meta
 
 
+def test_an_exchange_that_reports_an_error_although_it_swapped_never_has_the_old_file_unlinked(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = world.save("a", b"old")
+    exchange = world.folder.exchange
+
+    def half_done(staged_name: str, path: RelPath) -> bool:
+        exchange(staged_name, path)
+        raise StorageError("the disk went away")
+
+    monkeypatch.setattr(world.folder, "exchange", half_done)
+    (outcome,) = world.publish(download("a", b"new", over=old))
+    assert isinstance(outcome, Unpublished)
+    assert sorted(world.everything()) == [b"new", b"old"]
+    (released,) = world.publisher.review_limbo()
+    assert isinstance(released, Released)
+    assert world.folder.contents()[released.trashed] == b"old"
+    assert world.index.journal() == []
+
+
 # Large downloads
 
 

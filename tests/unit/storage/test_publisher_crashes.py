@@ -47,6 +47,8 @@ def crash_at(directory: Path, at: int, restart: Restart) -> bool:
         return False
     restart(world)
     assert_nothing_is_lost(world)
+    world.crash_and_start(keep=0)
+    assert_nothing_is_lost(world)
     assert_the_rest_can_follow(world)
     world.end()
     return True
@@ -60,6 +62,10 @@ def assert_nothing_is_lost(world: World) -> None:
         assert shown.get(name) in {OLD.get(name), content}, "a name holds the whole old or the whole new content"
     assert not world.edits(), "nothing of ours is taken for an edit"
     assert all(row.state.value == "limbo" for row in world.index.journal())
+    remembered = world.index.load()
+    for path, meta in remembered.local.items():
+        if not is_conflict_copy(path):
+            assert remembered.synced[path] == meta.version
 
 
 def assert_the_rest_can_follow(world: World) -> None:
