@@ -33,7 +33,23 @@ FILE: Final = "index.sqlite"
 SCHEMA_VERSION: Final = "1"
 
 _AUTHOR_BYTES: Final = 8
+_PAGE_BYTES: Final = 4096
 _SUFFIXES: Final = ("", "-wal", "-shm", "-journal")
+_PASSING: Final = frozenset(
+    {
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CONSTRAINT,
+    }
+)
+"""What says nothing about the file: trouble of the disk or the machine, or a value of ours that does not fit."""
+
 _SCHEMA: Final = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE entry (path TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, version TEXT NOT NULL, digest TEXT NOT NULL)"
@@ -157,6 +173,8 @@ class Index:
 
     @classmethod
     def _opened(cls, place: Path, *, root_id: str, random_hex: RandomHex) -> Self:
+        if (place / FILE).is_file() and (place / FILE).stat().st_size % _PAGE_BYTES:
+            raise IndexDamaged("the index was cut in the middle of a page")  # SQLite would read zeros for the rest
         with _translated():
             database = sqlite3.connect(place / FILE, isolation_level=None, check_same_thread=False)
         try:
@@ -170,6 +188,7 @@ class Index:
     def _prepare(self, *, root_id: str, random_hex: RandomHex) -> None:
         """Check that all of it can be read, make what a new one needs, settle whose voice it is."""
         with _translated():
+            self._database.execute(f"PRAGMA page_size={_PAGE_BYTES}")
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
             tables = self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -212,12 +231,12 @@ class Index:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except sqlite3.OperationalError as error:
-        # A schema that lacks a table, or a file that SQLite cannot open at all, is no passing trouble of the disk.
-        if "no such" in str(error) or "malformed" in str(error):
-            raise IndexDamaged(f"the index: {error}") from error
+    except sqlite3.ProgrammingError as error:
         raise StorageError(f"the index: {error}") from error
     except sqlite3.DatabaseError as error:
+        # No code: sqlite3 itself could not make text of what it read.
+        if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _PASSING:
+            raise StorageError(f"the index: {error}") from error
         raise IndexDamaged(f"the index: {error}") from error
     except sqlite3.Error as error:
         raise StorageError(f"the index: {error}") from error

@@ -1,0 +1,253 @@
+"""The index: what it remembers, and that no damage to it does harm."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gsync.core.actions import Displaced
+from gsync.core.model import FileMeta, Fingerprint
+from gsync.core.names import RelPath
+from gsync.core.versions import Version
+from gsync.errors import FolderUnusable, IndexDamaged, StorageError
+from gsync.storage.index import FILE, Fate, Index
+from gsync.storage.journal import JournalRow, RowState
+
+A = RelPath.parse("a")
+B = RelPath.parse("b")
+ROOT = "00ff"
+META = FileMeta(
+    fingerprint=Fingerprint(size=5, mtime_ns=-1, ctime_ns=2**70, inode=2**64 - 1, mode=0o644),
+    version=Version.from_vector({"0123456789abcdef": 3, "mtime": 1000}),
+    digest="b3:" + "0" * 64,
+)
+PLAIN = FileMeta(fingerprint=META.fingerprint, version=Version.from_mtime(7))
+ROW = JournalRow(
+    name="0011223344556677",
+    path=A,
+    state=RowState.STAGED,
+    download=META.fingerprint,
+    version=META.version,
+    digest=META.digest,
+    expected=META.fingerprint,
+    displaced=Displaced.CONFLICT_COPY,
+    loser=PLAIN,
+)
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Index]:
+    index = Index.open(tmp_path, root_id=ROOT)
+    yield index
+    index.close()
+
+
+def reopened(index: Index, directory: Path, *, root_id: str = ROOT) -> Index:
+    index.close()
+    return Index.open(directory, root_id=root_id)
+
+
+def test_a_new_index_is_empty_and_has_an_author(index: Index) -> None:
+    contents = index.load()
+    assert (contents.local, contents.synced) == ({}, {})
+    assert index.fate is Fate.NEW
+    assert len(bytes.fromhex(contents.author)) == 8
+    assert contents.author == index.author
+
+
+def test_what_was_recorded_is_there_after_a_restart(index: Index, tmp_path: Path) -> None:
+    index.record(entries={A: META, B: PLAIN}, synced={A: META.version}, journal=[ROW])
+    again = reopened(index, tmp_path)
+    assert again.fate is Fate.FOUND
+    assert again.author == index.author
+    for _ in range(2):
+        contents = again.load()
+        assert contents.local == {A: META, B: PLAIN}
+        assert contents.synced == {A: META.version}
+    assert again.journal() == [ROW]
+    again.close()
+
+
+def test_none_removes_a_path(index: Index) -> None:
+    index.record(entries={A: META, B: META}, synced={A: META.version, B: META.version})
+    index.record(entries={A: None}, synced={B: None})
+    contents = index.load()
+    assert set(contents.local) == {B}
+    assert set(contents.synced) == {A}
+
+
+def test_journal_rows_are_replaced_by_name_and_forgotten_by_name(index: Index) -> None:
+    other = JournalRow(
+        name="other", path=B, state=RowState.OPEN, download=META.fingerprint, version=Version.from_mtime(0)
+    )
+    index.record(journal=[ROW, other])
+    index.record(journal=[other], forget=[ROW.name, "never heard of"])
+    assert index.journal() == [other]
+
+
+def test_a_transaction_that_fails_leaves_nothing_behind(index: Index) -> None:
+    bad = FileMeta(fingerprint=META.fingerprint, version=META.version, digest=None)  # type: ignore[arg-type]
+    with pytest.raises(StorageError):
+        index.record(entries={A: META, B: bad}, synced={A: META.version})
+    assert index.load().local == {}
+    index.record(entries={A: META})
+    assert index.load().local == {A: META}
+
+
+def test_the_index_can_be_opened_through_the_descriptor_of_its_directory(tmp_path: Path) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    fd = os.open(inside, os.O_RDONLY | os.O_DIRECTORY)
+    inside.rename(tmp_path / "moved")
+    index = Index.open(fd, root_id=ROOT)
+    index.record(entries={A: META})
+    index.close()
+    os.close(fd)
+    assert (tmp_path / "moved" / FILE).exists()
+
+
+@pytest.mark.parametrize("name", [FILE, FILE + "-wal", FILE + "-shm", FILE + "-journal"])
+def test_a_planted_link_is_refused(tmp_path: Path, name: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (tmp_path / name).symlink_to(elsewhere)
+    with pytest.raises(FolderUnusable):
+        Index.open(tmp_path, root_id=ROOT)
+    assert not elsewhere.exists()
+
+
+def test_a_copied_folder_keeps_its_entries_under_another_author_and_forgets_the_journal(
+    index: Index, tmp_path: Path
+) -> None:
+    index.record(entries={A: META}, synced={A: META.version}, journal=[ROW])
+    copy = reopened(index, tmp_path, root_id="another")
+    assert copy.fate is Fate.COPIED
+    assert copy.author != index.author
+    assert copy.load().local == {A: META}
+    assert copy.load().synced == {A: META.version}
+    assert copy.journal() == []
+    again = reopened(copy, tmp_path, root_id="another")
+    assert (again.fate, again.author) == (Fate.FOUND, copy.author)
+    again.close()
+
+
+def test_a_damaged_index_is_set_aside_and_made_anew(index: Index, tmp_path: Path) -> None:
+    index.record(entries={A: META})
+    index.close()
+    (tmp_path / FILE).write_bytes(b"this is not a database" * 100)
+    again = Index.open(tmp_path, root_id=ROOT, wall_clock=lambda: 0.0)
+    assert again.fate is Fate.DAMAGED
+    assert again.author != index.author
+    assert again.load().local == {}
+    assert (tmp_path / (FILE + ".damaged-19700101T000000Z")).exists()
+    again.record(entries={A: META})
+    again.close()
+
+
+def test_an_index_of_another_kind_is_left_alone_and_a_person_is_told(index: Index, tmp_path: Path) -> None:
+    index.close()
+    with sqlite3.connect(tmp_path / FILE) as database:
+        database.execute("UPDATE meta SET value = '2' WHERE key = 'schema'")
+    database.close()
+    with pytest.raises(FolderUnusable):
+        Index.open(tmp_path, root_id=ROOT)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE entry SET path = '../../etc/passwd'",
+        "UPDATE entry SET fingerprint = '1 2 3'",
+        "UPDATE entry SET fingerprint = 'a b c d e'",
+        "UPDATE entry SET version = '[]'",
+        'UPDATE entry SET version = \'{"mtime": "soon"}\'',
+        "UPDATE entry SET version = 'no JSON'",
+        "UPDATE synced SET path = '.gsync/index.sqlite'",
+        "UPDATE synced SET version = '7'",
+        "UPDATE journal SET name = '../lock'",
+        "UPDATE journal SET state = 'whatever'",
+        "UPDATE journal SET loser = '[1]'",
+        "DROP TABLE entry",
+        "DROP TABLE meta",
+        "DELETE FROM meta",
+    ],
+)
+def test_an_index_that_nobody_of_ours_wrote_counts_as_damaged(index: Index, tmp_path: Path, statement: str) -> None:
+    index.record(entries={A: META}, synced={A: META.version}, journal=[ROW])
+    index.close()
+    with sqlite3.connect(tmp_path / FILE) as database:
+        database.execute(statement)
+    database.close()
+    again = Index.open(tmp_path, root_id=ROOT)
+    assert again.fate is Fate.DAMAGED
+    assert again.load().local == {}
+    again.close()
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with an index of some hundred entries, all of it in this file."""
+    directory = tmp_path_factory.mktemp("filled")
+    index = Index.open(directory, root_id=ROOT)
+    index.record(entries={RelPath.parse(f"file {n}"): META for n in range(300)})
+    index.close()
+    return directory / FILE
+
+
+def usable(directory: Path) -> Index:
+    """The index in `directory`, which must come up whatever is in its file, and remember again."""
+    index = Index.open(directory, root_id=ROOT)
+    index.record(entries={A: META})
+    assert index.load().local[A] == META
+    return index
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(share=st.floats(0, 1))
+def test_an_index_cut_at_any_place_comes_up_again(
+    tmp_path_factory: pytest.TempPathFactory, filled: Path, share: float
+) -> None:
+    directory, whole = tmp_path_factory.mktemp("cut"), filled.read_bytes()
+    size = int(len(whole) * share)
+    (directory / FILE).write_bytes(whole[:size])
+    index = usable(directory)
+    assert (index.fate is Fate.FOUND) == (size == len(whole))
+    index.close()
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(share=st.floats(0, 0.999), value=st.integers(0, 255))
+def test_an_index_with_a_flipped_byte_comes_up_again(
+    tmp_path_factory: pytest.TempPathFactory, filled: Path, share: float, value: int
+) -> None:
+    directory, whole = tmp_path_factory.mktemp("flipped"), filled.read_bytes()
+    at = int(len(whole) * share)
+    (directory / FILE).write_bytes(whole[:at] + bytes([value]) + whole[at + 1 :])
+    try:
+        usable(directory).close()
+    except FolderUnusable as told:  # the byte of the schema's number
+        assert "schema" in str(told)  # noqa: PT017
+
+
+@pytest.mark.parametrize("cut", [0, 1, 31, 32, 33, 4000, 8000])
+def test_a_write_ahead_log_cut_at_any_place_loses_no_more_than_its_end(tmp_path: Path, cut: int) -> None:
+    directory, copy = tmp_path / "a", tmp_path / "b"
+    directory.mkdir()
+    copy.mkdir()
+    index = Index.open(directory, root_id=ROOT)
+    index.record(entries={A: META})
+    (copy / FILE).write_bytes((directory / FILE).read_bytes())
+    (copy / (FILE + "-wal")).write_bytes((directory / (FILE + "-wal")).read_bytes()[:cut])
+    index.close()
+    usable(copy).close()
+
+
+def test_damage_that_shows_later_says_so(index: Index, tmp_path: Path) -> None:
+    index._database.execute("DROP TABLE synced")
+    with pytest.raises(IndexDamaged):
+        index.record(synced={A: META.version})
