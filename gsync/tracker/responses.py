@@ -48,6 +48,7 @@ class Responses:
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
         self._generation = directory.generation
+        directory.take_changes()  # a group begins with all names that are there
         self._groups: dict[tuple[int, bool], _Group] = {}
         self._encoded: OrderedDict[tuple[int, bool, str], _Encoded] = OrderedDict()
 
