@@ -173,8 +173,9 @@ class Index:
 
     @classmethod
     def _opened(cls, place: Path, *, root_id: str, random_hex: RandomHex) -> Self:
-        if (place / FILE).is_file() and (place / FILE).stat().st_size % _PAGE_BYTES:
-            raise IndexDamaged("the index was cut in the middle of a page")  # SQLite would read zeros for the rest
+        if _size(place / FILE) % _PAGE_BYTES and not _size(place / (FILE + "-wal")):
+            # SQLite would read zeros for the rest. With a log beside it, the log still has the page: a full disk does that.
+            raise IndexDamaged("the index was cut in the middle of a page")
         with _translated():
             database = sqlite3.connect(place / FILE, isolation_level=None, check_same_thread=False)
         try:
@@ -251,6 +252,13 @@ def _refuse_links(place: Path) -> None:
                 f"{path.name} in gsync's own folder is not a regular file",
                 advice="Move it away, then start gsync again.",
             )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _set_aside(place: Path, now_s: float) -> None:

@@ -78,7 +78,7 @@ def _put_new_by_link(source: Spot, target: Spot) -> bool:
             raise
         if target.exists():
             return False
-        os.rename(source.name, target.name, src_dir_fd=source.dir_fd, dst_dir_fd=target.dir_fd)
+        _rename(source, target)
         return True
     os.unlink(source.name, dir_fd=source.dir_fd)
     return True
@@ -90,6 +90,8 @@ def _exchange_in_steps(source: Spot, target: Spot) -> bool:
     A crash in between leaves the old file under that third name in staging, where the look at start finds it.
     """
     aside = Spot(source.dir_fd, source.name + ".old")
+    if not source.exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), source.name)
     while True:
         try:
             os.link(target.name, aside.name, src_dir_fd=target.dir_fd, dst_dir_fd=aside.dir_fd, follow_symlinks=False)
@@ -98,12 +100,30 @@ def _exchange_in_steps(source: Spot, target: Spot) -> bool:
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
-            # Neither flags nor links: for a moment the name is free, but nothing can be lost.
-            os.rename(target.name, aside.name, src_dir_fd=target.dir_fd, dst_dir_fd=aside.dir_fd)
-            break
+            return _exchange_by_names(source, target, aside)
         if target.inode() == aside.inode():
             break
         os.unlink(aside.name, dir_fd=aside.dir_fd)  # replaced meanwhile: take the one that stands there now
-    os.rename(source.name, target.name, src_dir_fd=source.dir_fd, dst_dir_fd=target.dir_fd)
-    os.rename(aside.name, source.name, src_dir_fd=aside.dir_fd, dst_dir_fd=source.dir_fd)
+    _rename(source, target)
+    _rename(aside, source)
     return True
+
+
+def _exchange_by_names(source: Spot, target: Spot, aside: Spot) -> bool:
+    """Where there are neither flags nor links: for a moment the name is free, but nothing can be lost."""
+    try:
+        _rename(target, aside)
+    except FileNotFoundError:
+        return False
+    try:
+        _rename(source, target)
+    except OSError:
+        if not target.exists():
+            _rename(aside, target)
+        raise
+    _rename(aside, source)
+    return True
+
+
+def _rename(source: Spot, target: Spot) -> None:
+    os.rename(source.name, target.name, src_dir_fd=source.dir_fd, dst_dir_fd=target.dir_fd)
