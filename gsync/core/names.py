@@ -102,14 +102,18 @@ class Endpoint:
         if isinstance(port, bool) or not isinstance(port, int):
             raise NameRefused(f"a port is a whole number, not {type(port).__name__}")
         try:
-            return cls(str(ipaddress.ip_address(ip)), port)
+            normal = str(ipaddress.ip_address(ip))
         except ValueError:
             raise NameRefused("not a numeric IP address") from None
+        return cls(normal, port)
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can reach it."""
-        return ipaddress.ip_address(self.ip).is_loopback
+        """Whether only this machine can reach it, also where an IPv4 address is spelled as an IPv6 one."""
+        address = ipaddress.ip_address(self.ip)
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+            address = address.ipv4_mapped
+        return address.is_loopback
 
     def __str__(self) -> str:
         return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
