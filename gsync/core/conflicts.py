@@ -14,7 +14,7 @@ from gsync.core.names import COMPONENT_MAX_BYTES, RelPath
 from gsync.core.versions import Version
 
 EXTENSION_MAX_BYTES: Final = 16
-"""What follows the last dot is an extension only up to this length; a longer one is part of the stem."""
+"""The last dot and what follows are an extension only up to this length; a longer one is part of the stem."""
 
 NO_AUTHOR: Final = "00000000"
 """Stands for the author of a version that only classic peers, or a scan without history, know."""
@@ -37,7 +37,7 @@ def is_conflict_copy(path: RelPath) -> bool:
 
 
 def _author(version: Version) -> str:
-    """Who made the last step: the author with the highest counter, the first in order among equals."""
+    """Who made the last step: the author with the highest counter, the last in order among equals."""
     if version.is_mtime_only:
         return NO_AUTHOR
     author, _ = max(version.counters, key=lambda pair: (pair[1], pair[0]))
