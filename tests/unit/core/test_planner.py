@@ -52,7 +52,11 @@ FUTURE = int(NOW.now_s) + FUTURE_TOLERANCE_S
             id="theirs is later: ours goes to the trash",
         ),
         pytest.param(
-            v(5), v(8), None, Fetch(path=PATH, offer=offer(v(8)), expected=file(v(5))), id="first meeting: the latest mtime wins"
+            v(5),
+            v(8),
+            None,
+            Fetch(path=PATH, offer=offer(v(8)), expected=file(v(5))),
+            id="first meeting: the latest mtime wins",
         ),
         pytest.param(
             v(7, a=1),
@@ -70,7 +74,11 @@ FUTURE = int(NOW.now_s) + FUTURE_TOLERANCE_S
         ),
         pytest.param(v(9, a=1), v(8, b=1), v(5), None, id="concurrent and ours wins: the others keep theirs"),
         pytest.param(
-            None, v(FUTURE + 1), None, Fetch(path=PATH, offer=offer(v(FUTURE + 1))), id="from the future but lacked: fetched"
+            None,
+            v(FUTURE + 1),
+            None,
+            Fetch(path=PATH, offer=offer(v(FUTURE + 1))),
+            id="from the future but lacked: fetched",
         ),
         pytest.param(
             v(5),
@@ -92,7 +100,9 @@ FUTURE = int(NOW.now_s) + FUTURE_TOLERANCE_S
         ),
     ],
 )
-def test_the_table(local: Version | None, offered: Version | None, synced: Version | None, expected: Action | None) -> None:
+def test_the_table(
+    local: Version | None, offered: Version | None, synced: Version | None, expected: Action | None
+) -> None:
     got = plan(
         [PATH],
         local={PATH: file(local)} if local else {},
