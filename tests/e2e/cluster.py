@@ -154,6 +154,11 @@ class Peer(Program):
     folder: Path
 
     @property
+    def endpoint(self) -> str:
+        """Where a gsync peer with `--json` serves, as `ip:port`; waits until it says so."""
+        return str(self.until(lambda: self.events("peer.serving"), "its serving port")[0]["endpoint"])
+
+    @property
     def fetched(self) -> list[str]:
         """The names that it says to have fetched; a gsync peer needs `--json` for it."""
         return [event["path"] for event in self.events("file.fetched")]
@@ -236,6 +241,18 @@ class Cluster:
     def any_tracker(self, kind: str, *, port: int = 0) -> Tracker:
         """`ours`, or `theirs-1` and `theirs-2`: a reference tracker of that edition."""
         return self.tracker(port=port) if kind == "ours" else self.reference_tracker(edition=int(kind[-1]), port=port)
+
+    def directory(self, port: int) -> dict[str, dict[str, Any]]:
+        """What the tracker at `port` answers to a peer of ours that offers nothing."""
+        with socket.create_connection(("127.0.0.1", port), 10) as conn:
+            conn.sendall(b'{\t"port":%d,"files":[]}\n' % port)
+            with conn.makefile("rb") as lines:
+                return dict(json.loads(lines.readline()))
+
+    def holders(self, port: int, endpoint: str) -> list[str]:
+        """The names for which the tracker at `port` (ours) names the peer that serves at `endpoint`."""
+        listed = self.directory(port).items()
+        return [n for n, e in listed if endpoint in (f"{e['ip']}:{e['port']}", *e.get("also", "").split())]
 
     def wait_for_listener(self, tracker: Tracker) -> None:
         """Wait until somebody listens at the tracker's port, without connecting (and leaving without a word)."""
