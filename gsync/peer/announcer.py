@@ -103,7 +103,7 @@ class Announcer:
 
     def _dial(self) -> Stream:
         with gevent.Timeout(CONNECT_S, ConnectFailed(f"no answer within {CONNECT_S:.0f} s")):
-            return self._network.dial(self._tracker)
+            return self._network.dial(self._tracker, alive_probes=True)
 
     def _converse(self, stream: Stream) -> None:
         """Speak and listen until the connection ends, which raises."""

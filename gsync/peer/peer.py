@@ -101,7 +101,9 @@ class Peer:
         self._trees = Trees(contents.local, contents.synced)
         self._queue = FetchQueue(limit=settings.fetches, rng=rng)
         self._uploader = Uploader(folder=folder, trees=self._trees)
-        self._voucher = Voucher(trees=self._trees, queue=self._queue, clock=clock)
+        self._voucher = Voucher(
+            trees=self._trees, queue=self._queue, clock=clock, on_answer=lambda: self._syncer.wake()
+        )
         self._applier = Applier(
             publisher=publisher, workers=workers, trees=self._trees, events=events, on_touch=self._touching
         )

@@ -140,6 +140,10 @@ class Syncer:
             self.begin_round()
         self._wake.set()
 
+    def wake(self) -> None:
+        """Look whether more fetches may start now."""
+        self._wake.set()
+
     def run(self) -> None:
         """Carry out what is planned; never returns."""
         with TaskGroup() as tasks:

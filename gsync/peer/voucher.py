@@ -8,6 +8,7 @@ or, where all are large, for the held one, broken off after its first bytes. Fai
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from gevent.event import AsyncResult, Event
@@ -35,10 +36,14 @@ class Asker(Protocol):
     def touch(self, path: RelPath, endpoint: Endpoint, *, to_the_end: bool) -> Touch: ...
 
 
-class Busy(Protocol):
-    """The part of the fetch queue that knows whether a fetch will come to a source by itself."""
+class Lanes(Protocol):
+    """The part of the fetch queue that knows whether a fetch will come to a source by itself, and learns which ones are good."""
 
     def waits_for(self, endpoint: Endpoint) -> bool: ...
+
+    def answered(self, endpoint: Endpoint) -> None: ...
+
+    def proved(self, endpoint: Endpoint) -> None: ...
 
 
 class _Held:
@@ -51,12 +56,18 @@ class _Held:
 
 
 class Voucher:
-    """The witness of the fetcher, and the loop that asks where no fetch comes by itself."""
+    """The witness of the fetcher, and the loop that asks where no fetch comes by itself.
 
-    def __init__(self, *, trees: Trees, queue: Busy, clock: Clock) -> None:
+    `on_answer` is called when a source has answered or given bytes: the queue may then start more.
+    """
+
+    def __init__(
+        self, *, trees: Trees, queue: Lanes, clock: Clock, on_answer: Callable[[], None] = lambda: None
+    ) -> None:
         self._trees = trees
         self._queue = queue
         self._clock = clock
+        self._on_answer = on_answer
         self._vouching = Vouching()
         self._held: dict[tuple[Endpoint, RelPath], _Held] = {}
         self._asking: set[Endpoint] = set()
@@ -65,10 +76,14 @@ class Voucher:
 
     def connected(self, endpoint: Endpoint) -> Ticket:
         """A connection to `endpoint` was made just now."""
+        self._queue.answered(endpoint)
+        self._on_answer()
         return self._vouching.now()
 
     def gave_bytes(self, endpoint: Endpoint, ticket: Ticket) -> None:
         """That connection gave a byte: everything that ended before it was made is vouched for."""
+        self._queue.proved(endpoint)
+        self._on_answer()
         for path in self._vouching.gave_bytes(endpoint, ticket):
             self._settle(endpoint, path, vouched=True)
 
