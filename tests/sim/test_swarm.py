@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
 from gsync.peer.events import FileConflict, FileFetched, SyncDone
-
-sys.path.insert(0, str(Path(__file__).parent))
-from cluster import Cluster, Machine, cluster  # noqa: E402
+from tests.sim.cluster import Cluster, Machine, cluster
 
 
 def own_files(number: int) -> dict[str, bytes]:
