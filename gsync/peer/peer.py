@@ -101,9 +101,7 @@ class Peer:
         self._trees = Trees(contents.local, contents.synced)
         self._queue = FetchQueue(limit=settings.fetches, rng=rng)
         self._uploader = Uploader(folder=folder, trees=self._trees)
-        self._voucher = Voucher(
-            trees=self._trees, queue=self._queue, clock=clock, on_answer=lambda: self._syncer.wake()
-        )
+        self._voucher = Voucher(trees=self._trees, queue=self._queue, clock=clock, on_answer=self._source_answered)
         self._applier = Applier(
             publisher=publisher, workers=workers, trees=self._trees, events=events, on_touch=self._touching
         )
@@ -212,6 +210,9 @@ class Peer:
         if self._serving.ip not in ("0.0.0.0", "::"):
             return endpoint.ip not in (self._serving.ip, own_end.ip)
         return endpoint.ip != own_end.ip and not self._network.is_own_address(endpoint.ip)
+
+    def _source_answered(self) -> None:
+        self._syncer.wake()
 
     def _touching(self, paths: Iterable[RelPath]) -> None:
         self._indexer.touching(paths)
