@@ -15,7 +15,7 @@ from gevent.event import AsyncResult, Event
 
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.vouching import Ticket, Vouching
-from gsync.errors import GsyncError, TransportError
+from gsync.errors import GsyncError, ProtocolError, TransportError
 from gsync.net.clock import Clock
 from gsync.net.tasks import TaskGroup
 from gsync.peer.fetcher import NotThere, Touch
@@ -139,7 +139,7 @@ class Voucher:
                 touch = asker.touch(path, endpoint, to_the_end=size <= SMALL_ENOUGH)
                 if not touch.gave:
                     self._give_up(endpoint, "it gave nothing when it was asked again")
-        except (TransportError, NotThere) as error:
+        except (TransportError, ProtocolError, NotThere) as error:
             self._give_up(endpoint, error)
         finally:
             self._asking.discard(endpoint)

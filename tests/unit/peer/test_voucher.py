@@ -9,7 +9,7 @@ import pytest
 
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.vouching import Ticket
-from gsync.errors import ConnectFailed
+from gsync.errors import ConnectFailed, RemoteProtocolError
 from gsync.net.simulation import World, simulated
 from gsync.net.tasks import TaskGroup
 from gsync.peer.fetcher import NotThere, Touch
@@ -192,7 +192,7 @@ def fails(error: Exception) -> Callable[[RelPath], bool]:
     return fail
 
 
-@pytest.mark.parametrize("error", [ConnectFailed("refused"), NotThere("no")])
+@pytest.mark.parametrize("error", [ConnectFailed("refused"), NotThere("no"), RemoteProtocolError("nonsense")])
 @pytest.mark.parametrize("size", [0, 10])
 def test_a_source_that_cannot_be_asked_loses_what_was_held_and_nothing_else(
     room: Room, error: Exception, size: int
