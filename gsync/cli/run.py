@@ -23,7 +23,7 @@ from gsync.cli.usage import parse
 from gsync.errors import NoSpace
 from gsync.net.clock import SystemClock
 from gsync.net.tcp import TcpNetwork, raise_descriptor_limit, resolve
-from gsync.peer.events import Event, Events, TrackerDown, Trouble
+from gsync.peer.events import Event, Events, Observer, TrackerDown, Trouble
 from gsync.peer.peer import Peer, Settings, Summary
 from gsync.storage.disk import DiskFolder
 from gsync.storage.index import Fate, Index
@@ -72,7 +72,7 @@ def main(argv: Sequence[str]) -> Exit:
 def _run(config: RunConfig, talk: Console | JsonLines) -> Exit:
     raise_descriptor_limit()
     events = Events()
-    events.subscribe(talk.observe)
+    events.subscribe(talk.observe if not config.once else _but_tracker_down(talk))
     clock, network, workers = SystemClock(), TcpNetwork(), ThreadWorkers()
     with ExitStack() as closing:
         closing.callback(workers.close)
@@ -140,6 +140,16 @@ class _Ending:
             os._exit(128 + number)
         self.signal = number
         self._peer.stop()
+
+
+def _but_tracker_down(talk: Console | JsonLines) -> Observer:
+    """With `--once` nobody retries: the last word says that there was no tracker, and why."""
+
+    def observe(event: Event) -> None:
+        if not isinstance(event, TrackerDown):
+            talk.observe(event)
+
+    return observe
 
 
 def _give_up_without_tracker(event: Event, peer: Peer) -> None:

@@ -77,7 +77,7 @@ def _listen(tracker: Tracker, ip: str, port: int) -> Listener:
             f"something listens at {ip}:{port} already", advice=f"choose another port: gsync tracker {port + 1}"
         ) from error
     except ConnectFailed as error:
-        raise UsageError(f"cannot listen at {ip}:{port}: {error}", advice=f"gsync tracker {port}") from error
+        raise UsageError(str(error), advice=f"gsync tracker {port}") from error
 
 
 def _listening_ip(text: str) -> str:

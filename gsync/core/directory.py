@@ -58,7 +58,7 @@ class Directory:
         self._names: dict[RelPath, _Name] = {}
         self._rows: list[_Name | None] = []
         self._free_rows: list[int] = []
-        self._changed: set[RelPath] = set()
+        self._changed: dict[RelPath, None] = {}  # in order, so that a run can be repeated
         self._generation = 0
 
     def __len__(self) -> int:
@@ -74,10 +74,10 @@ class Directory:
         """A number that grows with each change that a response may show."""
         return self._generation
 
-    def take_changes(self) -> set[RelPath]:
+    def take_changes(self) -> tuple[RelPath, ...]:
         """The names whose `offered` may have changed since the last call; for the one who keeps the encodings."""
-        changed, self._changed = self._changed, set()
-        return changed
+        changed, self._changed = self._changed, {}
+        return tuple(changed)
 
     def offered(self, path: RelPath) -> Offered | None:
         """What is offered under this name, if anything."""
@@ -198,7 +198,7 @@ class Directory:
 
     def _change(self, name: _Name) -> None:
         self._generation += 1
-        self._changed.add(name.path)
+        self._changed[name.path] = None
 
     def _new_peer(self, peer: PeerId) -> _Peer:
         number = self._free_numbers.pop() if self._free_numbers else len(self._numbers)

@@ -90,7 +90,7 @@ class MemoryNetwork:
         listener = target.listener_at(endpoint) if target else None
         if listener is None:
             back.travel()
-            raise ConnectFailed(f"{endpoint} cannot be reached: nobody listens there")
+            raise ConnectFailed("connection refused")
         local = Endpoint(endpoint.ip if target is source else source.ip, source.free_port())
         stream, accepted = connect(near=local, far=endpoint, there=there, back=back)
         self._streams = {old: None for old in self._streams if not old.closed}

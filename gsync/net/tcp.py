@@ -47,7 +47,7 @@ class TcpNetwork:
         try:
             sock = socket.socket(_family(endpoint.ip), socket.SOCK_STREAM)
         except OSError as error:
-            raise _connect_failed(endpoint, error) from error
+            raise _connect_failed(error) from error
         try:
             # Never create_connection: it resolves even numbers in the thread pool, behind whatever is queued there.
             sock.connect((endpoint.ip, endpoint.port))
@@ -55,7 +55,7 @@ class TcpNetwork:
             return _stream(sock, remote=sock.getpeername(), alive_probes=alive_probes)
         except OSError as error:
             sock.close()
-            raise _connect_failed(endpoint, error) from error
+            raise _connect_failed(error) from error
         except BaseException:  # a Timeout or a kill, say
             sock.close()
             raise
@@ -195,5 +195,6 @@ def _refuse_own_end(sock: socket.socket, endpoint: Endpoint) -> None:
         raise ConnectFailed(f"{endpoint} answered from our own end: nobody listens there")
 
 
-def _connect_failed(endpoint: Endpoint, error: OSError) -> ConnectFailed:
-    return ConnectFailed(f"{endpoint} cannot be reached: {error.strerror or error}")
+def _connect_failed(error: OSError) -> ConnectFailed:
+    """The reason alone, in a person's words: whoever dialled knows whom, and says so."""
+    return ConnectFailed((error.strerror or str(error)).lower())

@@ -238,8 +238,9 @@ def _open_root(path: Path) -> int:
         path.mkdir(parents=True, exist_ok=True)
         return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
+        reason = "it is a file" if path.is_file() else error.strerror
         raise FolderUnusable(
-            f"{path} cannot be used as a folder: {error.strerror}", advice="Name a directory that you may write to."
+            f"{path} cannot be used as a folder: {reason}", advice="Name a directory that you may write to."
         ) from error
 
 

@@ -9,6 +9,7 @@ Responses are shared by all who are sent one: never more of them than the cache 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii
 from typing import Final
@@ -59,7 +60,7 @@ class Responses:
         self._share_changes()
         while group.stale:  # others may ask, and change the directory, at the pauses
             told: _ToldByRow = {}
-            for path in paused(list(group.stale), pause):
+            for path in paused(group.take_stale(), pause):
                 group.refresh(path, self._directory.offered(path), told)
             self._share_changes()
         key = (group.slot, group.ours, asker.reached_ip if group.names_here else "")
@@ -73,7 +74,7 @@ class Responses:
     def _group_of(self, asker: Asker) -> _Group:
         key = (asker.number % SLOTS, asker.knows_gsync)
         if key not in self._groups:
-            self._groups[key] = _Group(slot=key[0], ours=key[1], stale=set(self._directory))
+            self._groups[key] = _Group(slot=key[0], ours=key[1], names=self._directory)
         return self._groups[key]
 
     def _share_changes(self) -> None:
@@ -82,7 +83,7 @@ class Responses:
         self._generation = self._directory.generation
         changed = self._directory.take_changes()
         for group in self._groups.values():
-            group.stale |= changed
+            group.stale.update(dict.fromkeys(changed))
 
     def _forget_the_oldest(self) -> None:
         while len(self._encoded) > 1 and (
@@ -114,18 +115,22 @@ _ToldByRow = dict[tuple[tuple[Holder, ...], PeerId | None], _Told]
 class _Group:
     """What the askers of one slot are told: each entry as bytes, and which holder it names."""
 
-    def __init__(self, *, slot: int, ours: bool, stale: set[RelPath]) -> None:
+    def __init__(self, *, slot: int, ours: bool, names: Iterable[RelPath]) -> None:
         self.slot = slot
         self.ours = ours
-        self.stale = stale
+        self.stale: dict[RelPath, None] = dict.fromkeys(names)
         self.version = 0
         self.names_here = False  # whether an entry may stand for an address that depends on the asker
         self._entries: dict[RelPath, bytes] = {}
         self._told: dict[RelPath, PeerId] = {}
 
+    def take_stale(self) -> Iterator[RelPath]:
+        """The names to be spelt again, each given to one of those who ask."""
+        while self.stale:
+            yield self.stale.popitem()[0]
+
     def refresh(self, path: RelPath, offered: Offered | None, told_by_row: _ToldByRow) -> None:
         """Spell the entry of `path` again; `told_by_row` remembers what was chosen for other names with the same holders."""
-        self.stale.discard(path)
         if offered is None:
             if self._entries.pop(path, None):
                 del self._told[path]

@@ -9,12 +9,13 @@ of it is held in `connections.py`. A bad entry costs the entry, a bad message th
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
 from typing import Final
 
 import gevent
+from gevent.lock import BoundedSemaphore
 
 from gsync.core.directory import Directory
 from gsync.core.holders import PeerId
@@ -44,6 +45,10 @@ READ_ANSWER_S: Final = 30.0
 
 RECEIVE_BYTES: Final = 64 * 1024
 
+SHORT_BYTES: Final = 16 * 1024
+"""Longer messages are read one at a time, and so are departures: a thousand at once, each breathing between its steps, would
+take turns so well that nobody else had one for a second, and would hold a thousand lists."""
+
 _SPARE_HANDLERS: Final = 64
 """Above the limit of connections, so that a newcomer is served by whom it displaces, and not held up by the full house."""
 
@@ -72,16 +77,29 @@ class Tracker:
         self._directory = Directory()
         self._responses = Responses(self._directory)
         self._numbers = count()
+        self._listeners = 0
+        self._arrivals = BoundedSemaphore()
+        self._departures = BoundedSemaphore()
 
     def listen(self, *, ip: str, port: int) -> Listener:
         """Serve whoever connects there, until the listener is closed; raises `AddressInUse`, `ConnectFailed`."""
-        return self._network.listen(
+        listener = self._network.listen(
             ip=ip,
             port=port,
             handler=self._serve,
             limit=self._limits.connections + _SPARE_HANDLERS,
             alive_probes=True,
         )
+        self._listeners += 1
+        return _TrackerListener(listener, closing=self._lose_listener, closed=self._forget_all)
+
+    def _lose_listener(self) -> None:
+        self._listeners -= 1
+
+    def _forget_all(self) -> None:
+        if not self._listeners:
+            self._directory = Directory()
+            self._responses = Responses(self._directory)
 
     def _serve(self, stream: Stream) -> None:
         """One connection, from its first byte to its last; ends in order whatever the peer does."""
@@ -103,17 +121,23 @@ class Tracker:
 
     def _converse(self, talk: _Talk) -> None:
         splitter = JsonSplitter(TRACKER_LIMIT_BYTES)
-        while data := self._receive(talk):
-            messages = splitter.feed(data)
-            self._drop(self._connections.holds(talk.connection, splitter.pending), current=talk.connection)
-            for message in messages:
-                self._hear(talk, message)
-                self._answer(talk)
-                talk.deadline = self._clock.monotonic() + self._expire_s
-            if not messages and self._clock.monotonic() >= talk.deadline:
-                raise RemoteProtocolError(self._blame(talk))
-            if len(data) == RECEIVE_BYTES:
-                breathe()
+        while self._take_turn(talk, splitter):
+            pass  # and nothing is held between two turns: a thousand peers mostly wait
+
+    def _take_turn(self, talk: _Talk, splitter: JsonSplitter) -> bool:
+        """Hear what comes next and answer it; returns whether the peer may say more."""
+        data = self._receive(talk)
+        messages = splitter.feed(data)
+        self._drop(self._connections.holds(talk.connection, splitter.pending), current=talk.connection)
+        for message in messages:
+            self._hear(talk, message)
+            self._answer(talk)
+            talk.deadline = self._clock.monotonic() + self._expire_s
+        if data and not messages and self._clock.monotonic() >= talk.deadline:
+            raise RemoteProtocolError(self._blame(talk))
+        if len(data) == RECEIVE_BYTES:
+            breathe()
+        return bool(data)
 
     def _receive(self, talk: _Talk) -> bytes:
         """The next bytes; b"" when the peer has closed. Raises `RemoteProtocolError` when its time is over."""
@@ -129,6 +153,13 @@ class Tracker:
             return talk.stream.receive(RECEIVE_BYTES)
 
     def _hear(self, talk: _Talk, message: bytes) -> None:
+        if len(message) <= SHORT_BYTES:
+            self._understand(talk, message)
+            return
+        with self._arrivals:
+            self._understand(talk, message)
+
+    def _understand(self, talk: _Talk, message: bytes) -> None:
         said = parse_peer_message(message, pause=breathe)
         self._connections.spoke(talk.connection)
         talk.has_spoken = True
@@ -169,9 +200,12 @@ class Tracker:
 
     def _forget(self, talk: _Talk, reason: str) -> None:
         try:
-            self._directory.leave(talk.peer, pause=breathe)
+            with self._departures:
+                if self._listeners:  # else nobody will ask any more, and all is forgotten together
+                    self._directory.leave(talk.peer, pause=breathe)
         finally:  # a kill at a pause must not leave entries of the dead
-            self._directory.leave(talk.peer)
+            if self._listeners:
+                self._directory.leave(talk.peer)
         if talk.has_joined:
             log.info("peer.left remote=%s reason=%s", talk.stream.remote, reason)
             self._tell(PeerLeft(remote=talk.stream.remote, reason=reason))
@@ -204,3 +238,24 @@ class _Talk:
         self.knows_gsync = False
         self.has_spoken = False
         self.has_joined = False
+
+
+class _TrackerListener:
+    """The network's listener; when the last of a tracker closes, its peers need not be forgotten one by one."""
+
+    def __init__(self, listener: Listener, *, closing: Callable[[], None], closed: Callable[[], None]) -> None:
+        self._listener = listener
+        self._closing = closing
+        self._closed = closed
+        self._is_open = True
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return self._listener.endpoint
+
+    def close(self, *, grace_s: float = 0.0) -> None:
+        if self._is_open:
+            self._is_open = False
+            self._closing()
+        self._listener.close(grace_s=grace_s)
+        self._closed()
