@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from gsync.errors import ConfigError, GsyncError, NoSpace, TransportError
+from gsync.errors import AddressInUse, ConfigError, GsyncError, NoSpace, TransportError
 
 
 class Exit(IntEnum):
@@ -37,7 +37,7 @@ class Unreachable(GsyncError):
 def exit_for(error: GsyncError) -> Exit:
     """The exit code that `error` deserves when it ends a command."""
     match error:
-        case UsageError():
+        case UsageError() | AddressInUse():  # a port that is taken, here or for a tracker, is asked for wrongly
             return Exit.USAGE
         case Unreachable() | TransportError():
             return Exit.NO_TRACKER
