@@ -152,6 +152,7 @@ class MemoryStream:
         self._inward = inward
         self._outward = outward
         self._closed = False
+        self.bytes_sent = 0
 
     def receive(self, limit: int) -> bytes:
         while True:
@@ -184,6 +185,7 @@ class MemoryStream:
                 continue
             room = self._outward.room
             self._outward.push(bytes(view[:room]))
+            self.bytes_sent += len(view[:room])
             view = view[room:]
 
     def send_file(self, file: Readable, *, offset: int, count: int) -> int:

@@ -48,6 +48,7 @@ class TcpStream:
         self.remote: Final = remote
         self._socket = sock
         self._since_breath = 0
+        self.bytes_sent = 0
 
     def receive(self, limit: int) -> bytes:
         self._breathe_if_due()
@@ -79,6 +80,7 @@ class TcpStream:
                 self._breathe_if_due()
                 step = view[start : start + SEND_STEP_BYTES]
                 self._socket.sendall(step)
+                self.bytes_sent += len(step)
                 self._count(len(step))
         except OSError as error:
             raise self._broken(error) from error
@@ -99,6 +101,7 @@ class TcpStream:
             if not step:
                 break
             sent += step
+            self.bytes_sent += step
             self._count(step)
         return sent
 

@@ -61,6 +61,11 @@ class Stream(Protocol):
         """
         ...
 
+    @property
+    def bytes_sent(self) -> int:
+        """How many bytes were handed over so far; exact, too, after a Timeout has interrupted `send_file`."""
+        ...
+
     def wait_sent(self) -> None:
         """Wait until the other side's kernel has taken everything that was sent (SIOCOUTQ is 0). Raises `ConnectionBroken`."""
         ...

@@ -39,9 +39,9 @@ UPLOADS: Final = 64
 
 RECEIVE: Final = 8192
 
-PIECE: Final = 128 * 1024
-PIECE_S: Final = 30.0
-"""A piece not taken in this time means less than 4 KiB/s over 30 s: the reader is dropped."""
+WINDOW_S: Final = 30.0
+RATE_MIN: Final = 4 * 1024
+"""A reader that takes fewer bytes/s than this over the window is dropped: it holds a place that others wait for."""
 
 DRAIN_S: Final = 0.5
 """How long we go on reading after our last byte, so that a late word of the requester does not reset what it has not read."""
@@ -118,7 +118,7 @@ class Uploader:
             else:
                 _send_sized(stream, file)
             whole = True
-        except FileChanged as error:
+        except StorageError as error:
             log.info("upload.failed peer=%s path=%r reason=%s", stream.remote, request.path, error)
         finally:
             if not whole and request.edition is Edition.ONE:
@@ -153,7 +153,7 @@ def _send_carefully(stream: Stream, file: OpenFile, size: int) -> None:
         if len(piece) < due or offset + due == size:  # before the last piece: then it can still end as a stump
             _require_unchanged(file, len(piece) == due)
         _send(stream, piece)
-        with gevent.Timeout(PIECE_S, Stalled("the reader takes nothing")):
+        with gevent.Timeout(WINDOW_S, Stalled("the reader takes nothing")):
             stream.wait_sent()
 
 
@@ -161,12 +161,18 @@ def _send_file(stream: Stream, file: OpenFile, size: int) -> None:
     """Send at full speed, holding back the last byte until the file is known not to have changed meanwhile."""
     if size == 0:
         return
-    for offset in range(0, size - 1, PIECE):
-        due = min(PIECE, size - 1 - offset)
-        with gevent.Timeout(PIECE_S, Stalled("the reader takes less than 4 KiB/s")):
-            sent = stream.send_file(file, offset=offset, count=due)
-        if sent < due:
+    offset, sent = 0, 0
+    while offset < size - 1:
+        before, in_time = stream.bytes_sent, False
+        with gevent.Timeout(WINDOW_S, False):
+            stream.send_file(file, offset=offset, count=size - 1 - offset)
+            in_time = True
+        sent = stream.bytes_sent - before
+        offset += sent
+        if in_time and offset < size - 1:
             _require_unchanged(file, False)
+        if not in_time and sent < RATE_MIN * WINDOW_S:
+            raise Stalled(f"the reader takes less than {RATE_MIN} bytes/s")
     last = file.read_at(size - 1, 1)
     _require_unchanged(file, len(last) == 1)
     _send(stream, last)
@@ -178,7 +184,7 @@ def _require_unchanged(file: OpenFile, as_long_as_promised: bool) -> None:
 
 
 def _send(stream: Stream, data: bytes) -> None:
-    with gevent.Timeout(PIECE_S, Stalled("the reader takes nothing")):
+    with gevent.Timeout(WINDOW_S, Stalled("the reader takes nothing")):
         stream.send(data)
 
 
