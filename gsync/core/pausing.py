@@ -14,8 +14,8 @@ T = TypeVar("T")
 
 Pause = Callable[[], None]
 
-PAUSE_EVERY: Final = 1000
-"""Turns of a loop between two pauses: at 1-5 us each a few milliseconds of work."""
+PAUSE_EVERY: Final = 500
+"""Turns of a loop between two pauses: at 2-5 us each a millisecond or two of work."""
 
 
 def no_pause() -> None:

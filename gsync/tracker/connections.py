@@ -4,7 +4,6 @@
     -------------------------------------  ------------------------------------------------------------
     32 of one address that said nothing    the oldest of them; loopback is exempt, all of a machine share it
     4,096 connections                      the oldest that said nothing; if all have spoken, the newcomer
-    64 MiB of unfinished messages          the message that was begun first: an honest one is over soon
     256 MiB of answers on their way        the answer that was begun first: its reader is the slowest
 
 To say something is to send one valid message. Decides only: the tracker closes what is returned here.
@@ -27,7 +26,9 @@ class Limits:
 
     connections: int = 4096
     unspoken_per_address: int = 32
-    partial_bytes: int = 64 * MIB
+    long_messages: int = 8
+    """That come in at once, of at most 4 MiB each; the ninth waits unread. With 8 KiB for each other connection, unfinished
+    messages take at most 64 MiB together."""
     sending_bytes: int = 256 * MIB
     """Answers that differ; one that goes to many counts once. Slow readers and a busy directory make many."""
 
@@ -39,7 +40,6 @@ class Connection:
     remote: Endpoint
     end: Callable[[], None]
     dropped_for: str = ""
-    partial_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +58,6 @@ class Connections:
         self._all: dict[Connection, None] = {}
         self._unspoken: dict[str, dict[Connection, None]] = {}
         self._unspoken_in_order: dict[Connection, None] = {}
-        self._partial: dict[Connection, None] = {}
-        self._partial_bytes = 0
         self._sending: dict[Connection, bytes] = {}
         self._senders: dict[int, int] = {}
         self._sending_bytes = 0
@@ -84,7 +82,6 @@ class Connections:
         """It is over; nothing, if it had been dropped."""
         self._all.pop(connection, None)
         self.spoke(connection)
-        self.holds(connection, 0)
         self.sent(connection)
 
     def spoke(self, connection: Connection) -> None:
@@ -96,19 +93,6 @@ class Connections:
         del of_address[connection]
         if not of_address:
             del self._unspoken[connection.remote.ip]
-
-    def holds(self, connection: Connection, partial_bytes: int) -> list[Drop]:
-        """So many bytes of an unfinished message of it are held."""
-        self._partial_bytes += partial_bytes - connection.partial_bytes
-        connection.partial_bytes = partial_bytes
-        if partial_bytes:
-            self._partial[connection] = None
-        else:
-            self._partial.pop(connection, None)
-        drops: list[Drop] = []
-        while self._partial_bytes > self._limits.partial_bytes:
-            drops.append(self._drop(next(iter(self._partial)), "too many unfinished messages"))
-        return drops
 
     def sends(self, connection: Connection, response: bytes) -> list[Drop]:
         """An answer is on its way to it."""

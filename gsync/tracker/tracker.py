@@ -18,7 +18,6 @@ import gevent
 from gevent.lock import BoundedSemaphore
 
 from gsync.core.directory import Directory
-from gsync.core.holders import PeerId
 from gsync.core.names import Endpoint
 from gsync.errors import RemoteProtocolError, TransportError
 from gsync.net.breathing import BREATH_BYTES, breathe
@@ -28,8 +27,8 @@ from gsync.net.transport import Listener, Network, Stream
 from gsync.tracker.connections import Connection, Connections, Drop, Limits
 from gsync.tracker.events import Observer, PeerJoined, PeerLeft, ignore
 from gsync.tracker.responses import Asker, Responses
+from gsync.tracker.talk import SHORT_BYTES, Places, Talk
 from gsync.wire.classic import parse_peer_message
-from gsync.wire.framing import TRACKER_LIMIT_BYTES, JsonSplitter
 from gsync.wire.messages import Initial
 
 log: Final = logging.getLogger(__name__)
@@ -37,17 +36,8 @@ log: Final = logging.getLogger(__name__)
 EXPIRE_S: Final = 180.0
 """A live peer may be silent for minutes while it fetches; a dead one is mostly known by its connection, long before."""
 
-FIRST_WORD_S: Final = 30.0
-"""How long a connection may last without a valid message; some programs speak only after 5 s."""
-
 READ_ANSWER_S: Final = 30.0
 """How long a peer may take to read its answer, or each MiB of a longer one."""
-
-RECEIVE_BYTES: Final = 64 * 1024
-
-SHORT_BYTES: Final = 16 * 1024
-"""Longer messages are read one at a time, and so are departures: a thousand at once, each breathing between its steps, would
-take turns so well that nobody else had one for a second, and would hold a thousand lists."""
 
 _SPARE_HANDLERS: Final = 64
 """Above the limit of connections, so that a newcomer is served by whom it displaces, and not held up by the full house."""
@@ -78,6 +68,7 @@ class Tracker:
         self._responses = Responses(self._directory)
         self._numbers = count()
         self._listeners = 0
+        self._places = Places(self._limits.long_messages)
         self._arrivals = BoundedSemaphore()
         self._departures = BoundedSemaphore()
 
@@ -104,11 +95,12 @@ class Tracker:
     def _serve(self, stream: Stream) -> None:
         """One connection, from its first byte to its last; ends in order whatever the peer does."""
         connection = Connection(remote=stream.remote, end=partial(ask_to_end, gevent.getcurrent()))
-        talk = _Talk(connection, stream, number=next(self._numbers), deadline=self._clock.monotonic() + FIRST_WORD_S)
+        talk = Talk(connection, stream, number=next(self._numbers), clock=self._clock, places=self._places)
         reason = "the tracker is stopping"
         try:
             self._drop(self._connections.enter(connection), current=connection)
-            self._converse(talk)
+            while self._take_turn(talk):
+                pass  # and nothing is held between two turns: a thousand peers mostly wait
             reason = "it closed the connection"
         except RemoteProtocolError as error:
             reason = str(error)
@@ -117,56 +109,36 @@ class Tracker:
             reason = str(error)
         finally:
             self._connections.leave(connection)
+            talk.give_place_back()
             self._forget(talk, connection.dropped_for or reason)
 
-    def _converse(self, talk: _Talk) -> None:
-        splitter = JsonSplitter(TRACKER_LIMIT_BYTES)
-        while self._take_turn(talk, splitter):
-            pass  # and nothing is held between two turns: a thousand peers mostly wait
-
-    def _take_turn(self, talk: _Talk, splitter: JsonSplitter) -> bool:
+    def _take_turn(self, talk: Talk) -> bool:
         """Hear what comes next and answer it; returns whether the peer may say more."""
-        data = self._receive(talk)
-        messages = splitter.feed(data)
-        self._drop(self._connections.holds(talk.connection, splitter.pending), current=talk.connection)
-        for message in messages:
-            self._hear(talk, message)
+        messages = talk.receive()
+        if messages is None:
+            return False
+        while messages:
+            self._hear(talk, messages.popleft())
+            talk.give_place_back()
             self._answer(talk)
-            talk.deadline = self._clock.monotonic() + self._expire_s
-        if data and not messages and self._clock.monotonic() >= talk.deadline:
-            raise RemoteProtocolError(self._blame(talk))
-        if len(data) == RECEIVE_BYTES:
-            breathe()
-        return bool(data)
+            talk.expect_next(within_s=self._expire_s)
+        talk.wait_for_place_if_long()
+        return True
 
-    def _receive(self, talk: _Talk) -> bytes:
-        """The next bytes; b"" when the peer has closed. Raises `RemoteProtocolError` when its time is over."""
-        patience = gevent.Timeout(max(talk.deadline - self._clock.monotonic(), 0.0))
-        try:
-            with patience:
-                return talk.stream.receive(RECEIVE_BYTES)
-        except gevent.Timeout as expired:
-            if expired is not patience:
-                raise
-            if not talk.stream.is_readable():  # it may be we who were asleep
-                raise RemoteProtocolError(self._blame(talk)) from None
-            return talk.stream.receive(RECEIVE_BYTES)
-
-    def _hear(self, talk: _Talk, message: bytes) -> None:
+    def _hear(self, talk: Talk, message: bytes) -> None:
         if len(message) <= SHORT_BYTES:
             self._understand(talk, message)
             return
         with self._arrivals:
             self._understand(talk, message)
 
-    def _understand(self, talk: _Talk, message: bytes) -> None:
+    def _understand(self, talk: Talk, message: bytes) -> None:
         said = parse_peer_message(message, pause=breathe)
         self._connections.spoke(talk.connection)
-        talk.has_spoken = True
         if isinstance(said, Initial):
             self._announce(talk, said)
 
-    def _announce(self, talk: _Talk, said: Initial) -> None:
+    def _announce(self, talk: Talk, said: Initial) -> None:
         """Let what `said` lists replace whatever this peer had announced."""
         remote = talk.stream.remote
         for refusal in said.refused[:_REFUSALS_LOGGED]:
@@ -188,7 +160,7 @@ class Tracker:
             talk.has_joined = True
             self._tell(PeerJoined(remote=remote, port=said.port, files=admission.taken, knows_gsync=said.knows_gsync))
 
-    def _answer(self, talk: _Talk) -> None:
+    def _answer(self, talk: Talk) -> None:
         asker = Asker(number=talk.number, knows_gsync=talk.knows_gsync, reached_ip=talk.stream.local.ip)
         response = self._responses.to(asker, pause=breathe)
         self._drop(self._connections.sends(talk.connection, response), current=talk.connection)
@@ -198,7 +170,7 @@ class Tracker:
                 talk.stream.send(view[start : start + BREATH_BYTES])
         self._connections.sent(talk.connection)
 
-    def _forget(self, talk: _Talk, reason: str) -> None:
+    def _forget(self, talk: Talk, reason: str) -> None:
         try:
             with self._departures:
                 if self._listeners:  # else nobody will ask any more, and all is forgotten together
@@ -219,25 +191,6 @@ class Tracker:
                 drop.connection.end()
         if current.dropped_for:
             raise RemoteProtocolError(current.dropped_for)
-
-    def _blame(self, talk: _Talk) -> str:
-        if talk.has_spoken:
-            return f"no message for {self._expire_s:g} s"
-        return f"no valid message within {FIRST_WORD_S:g} s"
-
-
-class _Talk:
-    """The conversation with one peer; `deadline` is when its next message is due."""
-
-    def __init__(self, connection: Connection, stream: Stream, *, number: int, deadline: float) -> None:
-        self.connection = connection
-        self.stream = stream
-        self.number = number
-        self.peer = PeerId(number)
-        self.deadline = deadline
-        self.knows_gsync = False
-        self.has_spoken = False
-        self.has_joined = False
 
 
 class _TrackerListener:

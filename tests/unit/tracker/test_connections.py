@@ -7,7 +7,7 @@ import pytest
 from gsync.core.names import Endpoint
 from gsync.tracker.connections import Connection, Connections, Drop, Limits
 
-LIMITS = Limits(connections=5, unspoken_per_address=2, partial_bytes=100, sending_bytes=100)
+LIMITS = Limits(connections=5, unspoken_per_address=2, sending_bytes=100)
 
 
 def connection(ip: str = "192.0.2.1") -> Connection:
@@ -62,30 +62,6 @@ def test_a_tracker_full_of_peers_refuses_the_newcomer() -> None:
 
 
 @pytest.mark.parametrize(("last", "count"), [(39, 0), (40, 0), (41, 1)])
-def test_the_message_that_was_begun_first_goes_when_too_much_is_unfinished(last: int, count: int) -> None:
-    connections = Connections(LIMITS)
-    first, second = connection(), connection()
-    connections.enter(first)
-    connections.enter(second)
-    connections.holds(first, 30)
-    connections.holds(first, 60)
-    assert dropped(connections.holds(second, last)) == [first][:count]
-
-
-def test_a_finished_message_makes_room() -> None:
-    connections = Connections(LIMITS)
-    first, second = connection(), connection()
-    connections.enter(first)
-    connections.enter(second)
-    connections.holds(first, 90)
-    connections.holds(first, 0)
-    assert connections.holds(second, 90) == []
-    connections.leave(second)
-    connections.holds(first, 30)
-    assert dropped(connections.holds(first, 101)) == [first]
-
-
-@pytest.mark.parametrize(("last", "count"), [(39, 0), (40, 0), (41, 1)])
 def test_the_slowest_reader_goes_when_too_many_answers_are_on_their_way(last: int, count: int) -> None:
     connections = Connections(LIMITS)
     first, second = connection(), connection()
@@ -117,9 +93,7 @@ def test_one_answer_may_be_as_long_as_it_likes() -> None:
 def test_leaving_twice_is_leaving_once() -> None:
     connections = Connections(LIMITS)
     connections.enter(one := connection())
-    connections.holds(one, 10)
     connections.sends(one, b"x")
     connections.leave(one)
     connections.leave(one)
     assert len(connections) == 0
-    assert connections.holds(connection(), 100) == []

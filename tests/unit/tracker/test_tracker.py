@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import gevent
 import pytest
 
 from gsync.core.names import Endpoint
 from gsync.errors import ConnectionBroken
-from gsync.tracker import tracker as tracker_module
+from gsync.tracker import talk as talk_module
 from gsync.tracker.connections import Limits
 from gsync.tracker.events import PeerJoined, PeerLeft
 from gsync.wire import framing
@@ -78,7 +80,7 @@ def test_a_message_that_comes_byte_by_byte_for_30_s_is_no_message() -> None:
 @pytest.mark.parametrize(("size", "taken"), [(-1, True), (0, True), (1, False)])
 def test_a_message_may_be_4_mib_long(size: int, taken: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     assert framing.TRACKER_LIMIT_BYTES == 4 * 1024 * 1024
-    monkeypatch.setattr(tracker_module, "TRACKER_LIMIT_BYTES", 200_000)
+    monkeypatch.setattr(talk_module, "TRACKER_LIMIT_BYTES", 200_000)
     with swarm() as world:
         peer = world.caller()
         frame = b'{"port":9000,"files":[],"x":"%s"}'
@@ -125,25 +127,75 @@ def dead(caller: Caller) -> bool:
         return True
 
 
-def test_unfinished_messages_may_take_so_much_together(caplog: pytest.LogCaptureFixture) -> None:
-    with swarm(limits=Limits(partial_bytes=50_000)) as world:
-        greedy, honest = world.caller(2), world.caller(3)
-        greedy.say(b'{"x":"' + b"x" * 40_000)
-        world.later(1.0)
-        honest.say(b'{"port":9000,"x":"' + b"x" * 20_000)
-        world.later(1.0)
-        assert dead(greedy)
-        assert honest.ask(b'"}') == {}
-    assert reasons(caplog) == ["too many unfinished messages"]
+LONG = b'{"port":9000,"x":"' + b"x" * 30_000
 
 
-def test_one_message_that_is_too_much_costs_its_own_sender(caplog: pytest.LogCaptureFixture) -> None:
-    with swarm(limits=Limits(partial_bytes=50_000)) as world:
-        greedy = world.caller(2)
-        greedy.say(b'{"x":"' + b"x" * 60_000)
+def test_a_long_message_waits_unread_while_others_come_in_and_is_taken_then() -> None:
+    with swarm(limits=Limits(long_messages=1)) as world:
+        first, second = world.caller(2), world.caller(3)
+        first.say(LONG)
         world.later(1.0)
-        assert dead(greedy)
-    assert reasons(caplog) == ["too many unfinished messages"]
+        second.say(LONG + b'"}')
+        assert second.hears_nothing(within_s=5.0)
+        first.say(b'"}')
+        assert first.answer() == second.answer() == {}
+
+
+def test_who_keeps_his_place_for_too_long_makes_way_for_those_who_wait(caplog: pytest.LogCaptureFixture) -> None:
+    with swarm(limits=Limits(long_messages=1)) as world:
+        slow, patient = world.caller(2), world.caller(3)
+        slow.say(LONG)
+        world.later(8.0)
+        slow.say(b"x")
+        patient.say(LONG + b'"}')
+        assert patient.answer() == {}
+        assert dead(slow)
+        assert world.world.now_s == pytest.approx(10.0, abs=1.5)
+    assert reasons(caplog) == ["too slow a message while others wait"]
+
+
+def test_a_slow_message_is_no_offence_while_nobody_waits() -> None:
+    with swarm(limits=Limits(long_messages=1)) as world:
+        slow = world.caller(2)
+        slow.say(LONG)
+        world.later(25.0)
+        assert slow.ask(b'"}') == {}
+
+
+def test_short_messages_wait_for_nobody() -> None:
+    with swarm(limits=Limits(long_messages=1)) as world:
+        world.caller(2).say(LONG)
+        world.later(1.0)
+        other = world.caller(3)
+        assert other.announce({"a": 5}).keys() == {"a"}
+        assert world.world.now_s == pytest.approx(1.0, abs=0.1)
+
+
+def test_waiting_for_a_place_does_not_count_as_silence() -> None:
+    with swarm(limits=Limits(long_messages=1)) as world:
+        slow = [world.caller(2), world.caller(3), world.caller(4)]
+        for one in slow:
+            one.say(LONG)
+        patient = world.caller(5)
+        patient.say(LONG + b'"')
+        world.later(35.0)
+        assert all(dead(one) for one in slow)
+        assert patient.ask(b"}") == {}
+
+
+def test_one_who_waits_holds_nothing_of_his_last_message() -> None:
+    with swarm() as world:
+        peers = [world.caller(number) for number in range(2, 22)]
+        for peer in peers:
+            peer.keepalive()
+        tracemalloc.start()
+        try:
+            for peer in peers:
+                assert peer.ask(b'{"port":9000,"files":[],"x":"%s"}' % (b"x" * 100_000)) == {}
+            held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert held < 20 * 20_000
 
 
 def many_files(count: int = 3000) -> dict[str, int]:
@@ -239,6 +291,21 @@ def test_a_long_announcement_that_is_cut_short_leaves_nothing() -> None:
         world.later(1.0)
         assert world.caller(3).keepalive() == {}
         assert len(world.tracker._connections) == 1
+
+
+def test_when_the_last_listener_closes_everything_is_forgotten() -> None:
+    with swarm() as world:
+        second = world.tracker.listen(ip="0.0.0.0", port=9001)
+        peer = Caller(world.network.host("192.0.2.3").dial(Endpoint("192.0.2.1", 9001)))
+        peer.announce({"a": 5})
+        second.close()
+        second.close()
+        assert world.caller(2).keepalive() == {}
+        world.caller(2).announce({"b": 5})
+        world.listener.close()
+        third = world.tracker.listen(ip="0.0.0.0", port=9000)
+        assert world.caller(2).keepalive() == {}
+        third.close()
 
 
 def test_two_addresses_serve_one_directory() -> None:
