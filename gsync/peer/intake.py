@@ -74,15 +74,16 @@ class Intake:
 
     def finish(self) -> Content:
         """All bytes are here: what they are. The staged file, if there is one, is the caller's from now on."""
-        if self._staged is None:
+        if self._staged is None and self._filled <= SMALL_MAX:
             body = bytes(memoryview(self._buffer)[: self._filled])
             self._hasher.update(body)
             return Content(held=body, size=self.size, digest=self._digest())
         if self._filled:
             self._pass_on()
         while self._writing:
-            self._writing.popleft()[0].get()
+            self._await_oldest()
         staged, self._staged = self._staged, None
+        assert staged is not None
         return Content(held=staged, size=self.size, digest=self._digest())
 
     def abandon(self) -> None:
@@ -103,9 +104,15 @@ class Intake:
         if len(self._writing) < BUFFERS:
             self._buffer = bytearray(BUFFER)
             return
-        job, buffer = self._writing.popleft()
-        job.get()
+        buffer = self._await_oldest()
         self._buffer = buffer if len(buffer) == BUFFER else bytearray(BUFFER)
+
+    def _await_oldest(self) -> bytearray:
+        """Wait for the oldest write; it counts as under way until it has ended, also if this wait is broken off."""
+        job, buffer = self._writing[0]
+        job.get()
+        self._writing.popleft()
+        return buffer
 
     def _digest(self) -> str:
         return f"b3:{self._hasher.hexdigest()}"
