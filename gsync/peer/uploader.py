@@ -147,14 +147,19 @@ def _send_raw(stream: Stream, file: OpenFile) -> None:
 
 
 def _send_carefully(stream: Stream, file: OpenFile, size: int) -> None:
-    for offset in range(0, size, CAREFUL_PIECE):
-        due = min(CAREFUL_PIECE, size - offset)
-        piece = file.read_at(offset, due)
-        if len(piece) < due or offset + due == size:  # before the last piece: then it can still end as a stump
-            _require_unchanged(file, len(piece) == due)
-        _send(stream, piece)
-        with gevent.Timeout(WINDOW_S, Stalled("the reader takes nothing")):
-            stream.wait_sent()
+    window = int(RATE_MIN * WINDOW_S)
+    for start in range(0, size, window):
+        with gevent.Timeout(WINDOW_S, Stalled(f"the reader takes less than {RATE_MIN} bytes/s")):
+            for offset in range(start, min(start + window, size), CAREFUL_PIECE):
+                _send_careful_piece(stream, file, offset, min(CAREFUL_PIECE, size - offset))
+
+
+def _send_careful_piece(stream: Stream, file: OpenFile, offset: int, due: int) -> None:
+    piece = file.read_at(offset, due)
+    if len(piece) < due or offset + due == file.fingerprint.size:  # before the last: it can still end as a stump
+        _require_unchanged(file, len(piece) == due)
+    stream.send(piece)
+    stream.wait_sent()
 
 
 def _send_file(stream: Stream, file: OpenFile, size: int) -> None:

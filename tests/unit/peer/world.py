@@ -112,25 +112,25 @@ class Lan:
 
 def read_all(stream: Stream, *, within_s: float = 1000.0) -> bytes:
     """Everything until the end; raises ConnectionBroken at a reset, after what came before it is lost to the caller."""
-    gathered = b""
+    gathered = bytearray()
     with gevent.Timeout(within_s):
         while piece := stream.receive(65536):
             gathered += piece
-    return gathered
+    return bytes(gathered)
 
 
 def ending(stream: Stream, *, within_s: float = 1000.0) -> tuple[bytes, str]:
     """What came, and whether it came to an `end`, was `broken`, or stayed `open`."""
-    gathered = b""
+    gathered = bytearray()
     try:
         with gevent.Timeout(within_s):
             while piece := stream.receive(65536):
                 gathered += piece
-            return gathered, "end"
+            return bytes(gathered), "end"
     except gevent.Timeout:
-        return gathered, "open"
+        return bytes(gathered), "open"
     except TransportError:
-        return gathered, "broken"
+        return bytes(gathered), "broken"
 
 
 class RecordingStream:
