@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 from gsync.core.names import Endpoint
-from gsync.peer.events import Event
+from gsync.peer.events import Event, Progress
 from gsync.tracker.events import TrackerEvent
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
+PROGRESS_EVERY_S: Final = 1.0
 
 
 class JsonLines:
@@ -19,9 +21,14 @@ class JsonLines:
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
+        self._progress_due = 0.0
 
     def observe(self, event: Event | TrackerEvent) -> None:
-        """Write one event."""
+        """Write one event; of the progress only as much as a program can want."""
+        if isinstance(event, Progress):
+            if time.monotonic() < self._progress_due:
+                return
+            self._progress_due = time.monotonic() + PROGRESS_EVERY_S
         self.write(event.name, {field.name: _plain(getattr(event, field.name)) for field in fields(event)})
 
     def write(self, name: str, facts: dict[str, Any]) -> None:

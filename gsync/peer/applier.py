@@ -17,10 +17,12 @@ from gevent.event import AsyncResult
 from gevent.queue import Empty, Queue
 
 from gsync.core.names import RelPath
+from gsync.errors import StorageError
+from gsync.net.clock import Clock
 from gsync.peer.events import Events, FileConflict, Trouble
 from gsync.peer.trees import Trees
 from gsync.storage.downloads import ConflictCopy, Download, Outcome, Published, Released
-from gsync.storage.filesystem import Staged
+from gsync.storage.filesystem import Folder, Staged
 from gsync.storage.publisher import BATCH_MAX_BYTES, BATCH_MAX_FILES, Publisher
 from gsync.storage.workers import Job, Pool, Workers
 
@@ -28,6 +30,9 @@ log = logging.getLogger(__name__)
 
 WAITING_MAX_BYTES: Final = 2 * BATCH_MAX_BYTES
 """Contents held in memory for the publisher: one batch on its way and one that gathers; beyond, fetching pauses."""
+
+EXPIRE_TRASH_S: Final = 3600.0
+"""How often the trash is looked through for what is 30 days old or more than its share of the disk."""
 
 REVIEW_S: Final = 1.0
 """How often displaced files that somebody still writes into are looked at again."""
@@ -46,12 +51,17 @@ class Applier:
     def __init__(
         self,
         *,
+        folder: Folder,
         publisher: Publisher,
         workers: Workers,
         trees: Trees,
         events: Events,
+        clock: Clock,
         on_touch: Callable[[Iterable[RelPath]], None],
     ) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._trash_due = clock.monotonic()
         self._publisher = publisher
         self._workers = workers
         self._trees = trees
@@ -130,6 +140,18 @@ class Applier:
         for outcome in self._workers.run(Pool.DISK, self._publisher.review_limbo):
             self._on_touch([outcome.path])
             self._take_over(outcome)
+        if self._clock.monotonic() >= self._trash_due:
+            self._trash_due = self._clock.monotonic() + EXPIRE_TRASH_S
+            self._expire_trash()
+
+    def _expire_trash(self) -> None:
+        try:
+            gone = self._workers.run(Pool.DISK, self._folder.expire_trash)
+        except StorageError as error:
+            log.warning("trash.kept reason=%s", error)
+            return
+        if gone:
+            log.info("trash.expired boxes=%d", len(gone))
 
     def _take_over(self, outcome: Published | Released) -> None:
         if isinstance(outcome, Published):

@@ -101,7 +101,10 @@ class FileConflict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far the fetching is; told at most ten times a second while something is pending. Sizes are unknown in classic."""
+    """How far the fetching is, bytes of unfinished files included; told four times a second while something is pending.
+
+    How many bytes are left nobody knows: the classic dialect tells no sizes.
+    """
 
     name: ClassVar[str] = "sync.progress"
     files_left: int

@@ -103,7 +103,13 @@ class Peer:
         self._uploader = Uploader(folder=folder, trees=self._trees)
         self._voucher = Voucher(trees=self._trees, queue=self._queue, clock=clock, on_answer=self._source_answered)
         self._applier = Applier(
-            publisher=publisher, workers=workers, trees=self._trees, events=events, on_touch=self._touching
+            folder=folder,
+            publisher=publisher,
+            workers=workers,
+            trees=self._trees,
+            events=events,
+            clock=clock,
+            on_touch=self._touching,
         )
         self._indexer = Indexer(
             folder=folder,

@@ -97,6 +97,7 @@ class Syncer:
         self._came_empty: Recent[RelPath, Version] = Recent(REMEMBERED)
         self._round_began: float | None = None
         self._round = Tally()
+        self._bytes_before = 0
         self._announced_round = False
         self._busy = Event()
         self.total = Tally()
@@ -116,6 +117,7 @@ class Syncer:
         """The first directory is here: whatever it brings, being in sync with it is worth a word."""
         if self._round_began is None:
             self._round_began, self._round = self._clock.monotonic(), Tally()
+            self._bytes_before = self._fetcher.bytes_received
 
     def replan(self, paths: Iterable[RelPath]) -> None:
         """The trees have changed at `paths`: see what should be done about them now."""
@@ -296,7 +298,7 @@ class Syncer:
                 done = ev.Progress(
                     files_left=len(self._queue),
                     files_done=self._round.fetched,
-                    bytes_done=self._round.bytes,
+                    bytes_done=self._fetcher.bytes_received - self._bytes_before,
                     bytes_per_s=rate,
                 )
                 self._events.tell(done)
