@@ -16,7 +16,7 @@ from gsync.core.model import Source
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.recent import Recent
 from gsync.core.vouching import Ticket
-from gsync.errors import ConnectFailed, ConnectionBroken, GsyncError, Stalled
+from gsync.errors import ConnectFailed, ConnectionBroken, GsyncError, ProtocolError, Stalled
 from gsync.net.clock import Clock
 from gsync.net.transport import Network, Stream
 from gsync.peer.intake import Content, Intake, Stager
@@ -89,7 +89,37 @@ class Fetcher:
         self.bytes_received = 0
 
     def fetch(self, path: RelPath, source: Source) -> Received:
-        """The content of `path` from `source`. Raises TransportError, NotThere, StorageError; leaves nothing staged then."""
+        """The content of `path` from `source`; leaves nothing staged when it fails.
+
+        Raises TransportError, ProtocolError, NotThere, StorageError.
+        """
+        try:
+            return self._fetch(path, source)
+        except (Stalled, ProtocolError, NotThere):
+            self._editions.forget(source.endpoint)  # another program may serve there now
+            raise
+
+    def touch(self, path: RelPath, endpoint: Endpoint, *, to_the_end: bool) -> Touch:
+        """Ask for `path` only to see whether the source still gives. Raises TransportError, ProtocolError.
+
+        The rest is read and dropped when `to_the_end`, else the connection is broken off after the first bytes.
+        """
+        with self._dial(endpoint) as stream:
+            ticket = self._witness.connected(endpoint)
+            _, head = self._ask(stream, path, Source(endpoint=endpoint))
+            if not head:
+                return Touch(ticket=ticket, gave=False)
+            self._witness.gave_bytes(endpoint, ticket)
+            if not to_the_end:
+                stream.reset()
+                return Touch(ticket=ticket, gave=True)
+            buffer = memoryview(bytearray(_FIRST_LOOK))
+            with gevent.Timeout(QUIET_S, False):  # the byte has come; a server that never closes is not waited for
+                while stream.receive_into(buffer):
+                    pass
+            return Touch(ticket=ticket, gave=True)
+
+    def _fetch(self, path: RelPath, source: Source) -> Received:
         with self._dial(source.endpoint) as stream:
             ticket = self._witness.connected(source.endpoint)
             answer, head = self._ask(stream, path, source)
@@ -109,26 +139,6 @@ class Fetcher:
         if answer.edition is not None:
             self._editions[source.endpoint] = answer.edition
         return Received(path=path, source=source.endpoint, content=content, told_size=told_size, ticket=ticket)
-
-    def touch(self, path: RelPath, endpoint: Endpoint, *, to_the_end: bool) -> Touch:
-        """Ask for `path` only to see whether the source still gives. Raises TransportError, NotThere.
-
-        The rest is read and dropped when `to_the_end`, else the connection is broken off after the first bytes.
-        """
-        with self._dial(endpoint) as stream:
-            ticket = self._witness.connected(endpoint)
-            _, head = self._ask(stream, path, Source(endpoint=endpoint))
-            if not head:
-                return Touch(ticket=ticket, gave=False)
-            self._witness.gave_bytes(endpoint, ticket)
-            if not to_the_end:
-                stream.reset()
-                return Touch(ticket=ticket, gave=True)
-            buffer = memoryview(bytearray(_FIRST_LOOK))
-            with gevent.Timeout(QUIET_S, False):  # the byte has come; a server that never closes is not waited for
-                while stream.receive_into(buffer):
-                    pass
-            return Touch(ticket=ticket, gave=True)
 
     def _dial(self, endpoint: Endpoint) -> Stream:
         limit_s = min(CONNECT_S, self._stall_s)
