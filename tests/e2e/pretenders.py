@@ -14,11 +14,11 @@ Json = Mapping[str, Any]
 
 
 class Listener:
-    """A server on a free port of 127.0.0.1; a context manager that closes it and every connection."""
+    """A server on 127.0.0.1, port 0 being a free one; a context manager that closes it and every connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self._connections: set[socket.socket] = set()
-        self._server = StreamServer(("127.0.0.1", 0), self._serve)
+        self._server = StreamServer(("127.0.0.1", port), self._serve)
         self._server.start()
         self.port: int = self._server.server_port
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import folders
-from tests.e2e.cluster import GSYNC, REPOSITORY, Cluster, Peer, Program, free_port
+from tests.e2e.cluster import GSYNC, REPOSITORY, Cluster, Peer, Program, free_port, skip_or_fail
 from tests.e2e.pretenders import PretendedSource, PretendedTracker, contents, listing, stuck_after
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -52,10 +52,7 @@ def test_the_ways_to_start_are_one_program(cluster: Cluster) -> None:
 @pytest.mark.timeout(400)
 def test_a_fresh_clone_installs_itself_once_and_says_so_in_one_line(cluster: Cluster) -> None:
     if shutil.which("git") is None or not (REPOSITORY / ".git").exists():
-        reason = "it needs git and a checkout"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        skip_or_fail("it needs git and a checkout")
     clone = cluster.base / "clone"
     git = cluster.run(["git", "-c", "safe.directory=*", "clone", "--quiet", str(REPOSITORY), str(clone)])
     assert git.ends() == 0, git.last_words()
