@@ -124,10 +124,11 @@ class Announcer:
                 self._hear(message, stream)
 
     def _hear(self, message: bytes, stream: Stream) -> None:
-        self._answers += 1
-        if message == self._last and self._answers > 1:
+        if message == self._last and self._answers:
+            self._answers += 1
             return
         directory = parse_directory(message, pause=breathe)
+        self._answers += 1  # only now: one that talks nonsense has not answered
         self._tracker_is_ours = directory.from_gsync
         for refusal in directory.refused[:10]:
             log.warning("directory.refused tracker=%s name=%r reason=%s", self._tracker, refusal.name, refusal.reason)
