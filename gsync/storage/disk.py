@@ -35,6 +35,7 @@ from gsync.storage.translation import storage_error
 from gsync.storage.trash import Trash, expired
 
 _STAGED_NAME_BYTES: Final = 8
+_TRASH: Final = f"{OWN_FOLDER}/{TRASH}/"
 _READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
@@ -157,7 +158,25 @@ class DiskFolder:
             box = self._trash.put(self._staged(staged_name), path, worth=worth)
         except OSError as error:
             raise storage_error(error, path) from error
-        return f"{OWN_FOLDER}/{TRASH}/{box}/{path}"
+        return f"{_TRASH}{box}/{path}"
+
+    def trashed_fingerprint(self, trashed: str) -> Fingerprint | None:
+        try:
+            with self._trash.spot(trashed.removeprefix(_TRASH)) as spot:
+                return self._fingerprint(spot)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise storage_error(error, trashed) from error
+
+    def take_back(self, trashed: str) -> str:
+        name = self._random_hex(_STAGED_NAME_BYTES)
+        try:
+            with self._trash.spot(trashed.removeprefix(_TRASH)) as spot:
+                renames.put_new(spot, self._staged(name))
+        except OSError as error:
+            raise storage_error(error, trashed) from error
+        return name
 
     def expire_trash(self) -> list[str]:
         disk = self._disk()

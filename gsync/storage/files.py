@@ -10,7 +10,9 @@ from contextlib import suppress
 from typing import Final
 
 from gsync.core.model import Fingerprint
+from gsync.errors import NoSpace
 from gsync.storage import syscalls
+from gsync.storage.space import floor_bytes
 from gsync.storage.translation import storage_error
 
 WRITEBACK_EVERY_BYTES: Final = 16 * 1024 * 1024
@@ -83,6 +85,7 @@ class DiskStaged:
     def write(self, data: bytes | memoryview) -> None:
         rest = memoryview(data)
         try:
+            self._require_space(len(rest))
             while rest:
                 written = os.write(self._fd, rest)
                 self.size += written
@@ -93,6 +96,12 @@ class DiskStaged:
             with suppress(OSError):  # a hint; where the system does not take it, the sync at the end does all
                 syscalls.start_writeback(self._fd, self._started, self.size - self._started)
             self._started = self.size
+
+    def _require_space(self, count: int) -> None:
+        """A large download is not measured before it comes, and may never end: each piece of it leaves the floor free."""
+        disk = os.fstatvfs(self._fd)
+        if disk.f_bavail * disk.f_frsize < count + floor_bytes(disk.f_blocks * disk.f_frsize):
+            raise NoSpace(f"no room for {count} more bytes above the free-space floor")
 
     def finish(self, *, mtime_s: int, mode: int) -> None:
         try:

@@ -167,6 +167,14 @@ class Folder(Protocol):
         """Move a staged file to `.gsync/trash/<time>-<id>/<path>`; returns that name, relative to the folder."""
         ...
 
+    def trashed_fingerprint(self, trashed: str) -> Fingerprint | None:
+        """lstat of what `move_to_trash` put at the name it returned; None where nothing is."""
+        ...
+
+    def take_back(self, trashed: str) -> str:
+        """Move a file out of the trash to a new staged name, which is returned."""
+        ...
+
     def expire_trash(self) -> list[str]:
         """Delete what has been in the trash for 30 days, and old superseded versions beyond their room; returns the boxes."""
         ...

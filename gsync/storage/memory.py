@@ -147,6 +147,16 @@ class MemoryFolder:
         self.disk.rename((_staging(staged_name), None), (name, node))
         return name
 
+    def trashed_fingerprint(self, trashed: str) -> Fingerprint | None:
+        self.on_call("trashed_fingerprint")
+        return self._fingerprint(trashed)
+
+    def take_back(self, trashed: str) -> str:
+        self.on_call("take_back")
+        name = self._random_hex(8)
+        self.disk.rename((trashed, None), (_staging(name), self._there(trashed)))
+        return name
+
     def expire_trash(self) -> list[str]:
         self.on_call("expire_trash")
         boxes = {}

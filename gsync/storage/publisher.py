@@ -114,14 +114,15 @@ class Publisher:
         unagreed, self._unagreed = self._unagreed, []
         agreed = self._agree(unagreed) if unagreed else []
         finished: list[Published | Released] = [one for one in agreed if isinstance(one, Published)]
+        taken_back = self._limbo.look_again()
         settled = [(row, self._limbo.settle(row)) for row in self._limbo.rows()]
         released = {row.name: _released(row, placed) for row, placed in settled if placed is not None}
-        if not released:
-            return finished
         copies = dict(one.conflict_copy for one in released.values() if one.conflict_copy is not None)
-        with suppress(StorageError):  # the files have their places; a row too many is cleared at the next start
-            self._folder.sync_names()
-            self._index.record(entries=copies, forget=released)
+        waiting = [row for row in taken_back if row.name not in released]
+        if released or waiting:
+            with suppress(StorageError):  # the files have their places; a row too many is cleared at the next start
+                self._folder.sync_names()
+                self._index.record(entries=copies, journal=waiting, forget=released)
         return [*finished, *released.values()]
 
     def busy_paths(self) -> frozenset[RelPath]:

@@ -12,7 +12,7 @@ import re
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -99,6 +99,16 @@ class Trash:
             put_new(source, Spot(box.dir_fd, path))  # a new box is empty: this cannot find anything
         self._used.add(box.dir_fd)
         return box.name
+
+    @contextmanager
+    def spot(self, name: str) -> Iterator[Spot]:
+        """The place of `<box>/<path>`, open as long as the context lasts."""
+        box, _, path = name.partition("/")
+        fd = os.open(box, _DIRECTORY, dir_fd=self._fd)
+        try:
+            yield Spot(fd, path)
+        finally:
+            os.close(fd)
 
     def sync(self) -> None:
         """Make what was put since the last call durable."""

@@ -342,6 +342,22 @@ def test_the_trash_keeps_two_files_of_one_path_apart(place: Place) -> None:
     assert [place.content(name) for name in names] == [b"first", b"second"]
 
 
+def test_what_is_in_the_trash_can_be_looked_at_and_taken_back(place: Place) -> None:
+    one = staged(place.folder, b"old")
+    before = one.fingerprint()
+    one.close()
+    name = place.folder.move_to_trash(one.name, A, worth=Worth.SUPERSEDED)
+    there = place.folder.trashed_fingerprint(name)
+    assert there is not None
+    assert there.same_content_as(before)
+    back = place.folder.take_back(name)
+    assert place.folder.staged_names() == [back]
+    assert place.folder.trashed_fingerprint(name) is None
+    assert place.folder.trashed_fingerprint(".gsync/trash/19700101T000000Z-00000000/a") is None
+    with pytest.raises(FileVanished):
+        place.folder.take_back(name)
+
+
 def test_fresh_trash_is_not_expired(place: Place) -> None:
     one = staged(place.folder, b"old")
     one.close()

@@ -14,7 +14,7 @@ from gsync.core.versions import Version
 from gsync.errors import NoSpace, PathRefused, StorageError
 from gsync.storage.downloads import Overtaken, Published, Released, Unpublished
 from gsync.storage.hashing import digest_of_bytes
-from gsync.storage.limbo import UNTOLD_S
+from gsync.storage.limbo import SECOND_LOOK_S, UNTOLD_S
 from gsync.storage.memory import FailAt, MemoryFolder
 from tests.unit.storage.publishing import AUTHOR_OF_OLD, NEW_S, START_S, World, download
 
@@ -352,6 +352,51 @@ def test_what_was_written_into_a_displaced_file_becomes_a_conflict_copy(world: W
     assert world.in_folder() == {"a": b"new", name: b"typed on"}
     assert dict(meta.version.counters) == {**dict(AUTHOR_OF_OLD.counters), world.index.author: 1}
     assert world.index.load().local[name] == meta
+
+
+def test_what_was_written_into_the_trash_within_a_second_is_taken_back_out_of_it(world: World) -> None:
+    old = world.save("a", b"old")
+    (outcome,) = world.publish(download("a", b"new", over=old))
+    assert isinstance(outcome, Published)
+    node = world.folder.disk.names[outcome.trashed]
+    world.folder.write_into(node, b"typed by who was just opening it")
+    assert world.publisher.review_limbo() == []
+    world.seconds = SECOND_LOOK_S
+    (released,) = world.publisher.review_limbo()
+    assert isinstance(released, Released)
+    assert released.conflict_copy is not None
+    assert world.in_folder() == {"a": b"new", released.conflict_copy[0]: b"typed by who was just opening it"}
+    assert world.in_trash() == []
+    world.seconds *= 2
+    assert world.publisher.review_limbo() == []
+    assert world.index.journal() == []
+
+
+def test_what_was_taken_back_waits_until_it_is_closed_even_through_a_crash(world: World) -> None:
+    old = world.save("a", b"old")
+    (outcome,) = world.publish(download("a", b"new", over=old))
+    assert isinstance(outcome, Published)
+    node = world.folder.hold_open(outcome.trashed)
+    world.folder.write_into(node, b"typed")
+    world.seconds = SECOND_LOOK_S
+    assert world.publisher.review_limbo() == []
+    assert [row.state.value for row in world.index.journal()] == ["limbo"]
+    world.kill_and_start()
+    node.writers = 0
+    (released,) = world.publisher.review_limbo()
+    assert isinstance(released, Released)
+    assert released.conflict_copy is not None
+    assert b"typed" in world.in_folder().values()
+
+
+def test_the_second_look_leaves_alone_what_is_as_it_was_or_gone(world: World) -> None:
+    old = [world.save(name, b"old " + name.encode()) for name in "ab"]
+    outcomes = world.publish(download("a", b"new", over=old[0]), download("b", b"new", over=old[1]))
+    assert isinstance(outcomes[0], Published)
+    world.folder.remove(outcomes[0].trashed)
+    world.seconds = SECOND_LOOK_S
+    assert world.publisher.review_limbo() == []
+    assert world.in_trash() == [b"old b"]
 
 
 def test_limbo_outlives_a_crash(world: World) -> None:
