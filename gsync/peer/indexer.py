@@ -13,6 +13,7 @@ from typing import Final
 
 import gevent
 from gevent.event import Event
+from gevent.lock import BoundedSemaphore
 
 from gsync.core.diff import Changes, diff
 from gsync.core.ignore import is_ignored
@@ -66,6 +67,9 @@ class Indexer:
         self._in_hand = in_hand
         self._on_change = on_change
         self._asked = Event()
+        self._door = BoundedSemaphore(1)
+        self._looks = 0
+        self._unsettled = False
         self._touched: set[RelPath] | None = None
         self._told: set[tuple[str, str]] = set()
 
@@ -101,7 +105,18 @@ class Indexer:
             pause_s = UNSETTLED_S if unsettled else max(RESCAN_S, took_s * RESCAN_SHARE)
 
     def look(self) -> bool:
-        """Scan once and take over what changed; whether some file must be looked at again soon."""
+        """Scan once and take over what changed; whether some file must be looked at again soon.
+
+        One look at a time; whoever waits for his turn takes one that began meanwhile for his own.
+        """
+        began_before = self._looks
+        with self._door:
+            if self._looks == began_before:
+                self._looks += 1
+                self._unsettled = self._look()
+            return self._unsettled
+
+    def _look(self) -> bool:
         known = dict(self._trees.local)
         self._touched = set(self._in_hand())
         try:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
 
 import gevent
+from gevent.lock import BoundedSemaphore
 
 from gsync.core.diff import disk_seconds
 from gsync.core.model import FileMeta, Fingerprint, Offer, Source
@@ -24,6 +26,9 @@ from gsync.storage.filesystem import Staged
 from gsync.storage.hashing import digest_of_bytes
 from gsync.storage.memory import MemoryFolder
 from gsync.storage.workers import InlineWorkers, Job, Pool
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 OURS_IP, THEIRS_IP = "192.0.2.1", "192.0.2.2"
 THERE = Endpoint(THEIRS_IP, 2000)
@@ -190,3 +195,24 @@ class Witness:
 
     def fell_quiet(self, endpoint: Endpoint, path: RelPath, *, size: int) -> None:
         self.said.append(("fell quiet", (path, size)))
+
+
+class SlowWorkers(InlineWorkers):
+    """`Workers` whose calls take virtual time: `takes_s` of their pool, half of it before the call and half after it.
+
+    As in the real ones a pool does one thing at a time.
+    """
+
+    def __init__(self) -> None:
+        self.takes_s: dict[Pool, float] = {}
+        self.calls: list[str] = []
+        self._doors = {pool: BoundedSemaphore(1) for pool in Pool}
+
+    def run(self, pool: Pool, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        with self._doors[pool]:
+            self.calls.append(function.__name__)
+            gevent.sleep(self.takes_s.get(pool, 0.0) / 2)
+            try:
+                return function(*args, **kwargs)
+            finally:
+                gevent.sleep(self.takes_s.get(pool, 0.0) / 2)
