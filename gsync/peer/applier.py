@@ -35,7 +35,7 @@ EXPIRE_TRASH_S: Final = 3600.0
 """How often the trash is looked through for what is 30 days old or more than its share of the disk."""
 
 REVIEW_S: Final = 1.0
-"""How often displaced files that somebody still writes into are looked at again."""
+"""How often displaced files that somebody still writes into are looked at again, in quiet times and in busy ones."""
 
 
 @dataclass(slots=True)
@@ -62,6 +62,7 @@ class Applier:
         self._folder = folder
         self._clock = clock
         self._trash_due = clock.monotonic()
+        self._review_due = clock.monotonic() + REVIEW_S
         self._publisher = publisher
         self._workers = workers
         self._trees = trees
@@ -108,7 +109,8 @@ class Applier:
             batch = self._gather()
             if batch:
                 self._publish(batch)
-            else:
+            if not batch or self._clock.monotonic() >= self._review_due:
+                self._review_due = self._clock.monotonic() + REVIEW_S
                 self._review()
 
     def _gather(self) -> list[_Waiting]:
