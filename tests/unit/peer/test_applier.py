@@ -115,7 +115,7 @@ def test_what_gathers_while_the_disk_is_busy_goes_together(room: Room) -> None:
     room.apply("a")
     gevent.sleep(0.1)
     room.apply("b", "c", "d")
-    gevent.sleep(3)
+    gevent.sleep(10)
     assert room.publisher.batches == [["a"], ["b", "c", "d"]]
     assert [outcome.path for outcome in room.outcomes] == ["a", "b", "c", "d"]
 
@@ -126,7 +126,7 @@ def test_a_batch_has_at_most_500_files(room: Room, count: int) -> None:
     room.apply("first")
     gevent.sleep(0.1)
     room.apply(*(f"{number}" for number in range(count)))
-    gevent.sleep(5)
+    gevent.sleep(10)
     sizes = [len(batch) for batch in room.publisher.batches[1:]]
     assert sizes == ([count] if count <= BATCH_MAX_FILES else [BATCH_MAX_FILES, 1])
 
@@ -136,7 +136,7 @@ def test_a_batch_is_closed_once_it_has_32_mib(room: Room) -> None:
     room.apply("first")
     gevent.sleep(0.1)
     room.apply("a", "b", "c", content=bytes(BATCH_MAX_BYTES // 2))
-    gevent.sleep(5)
+    gevent.sleep(10)
     assert room.publisher.batches == [["first"], ["a", "b"], ["c"]]
 
 
