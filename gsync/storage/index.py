@@ -121,8 +121,9 @@ class Index:
             return fresh
         with _translated():
             entries = self._database.execute("SELECT path, fingerprint, version, digest FROM entry")
-            local = dict(map(rows.parse_entry, entries))
-            synced = dict(map(rows.parse_synced, self._database.execute("SELECT path, version FROM synced")))
+            read = rows.Reader()
+            local = dict(map(read.entry, entries))
+            synced = dict(map(read.synced, self._database.execute("SELECT path, version FROM synced")))
         return Contents(author=self.author, local=local, synced=synced)
 
     def record(

@@ -4,9 +4,9 @@
     TRANSFER  hashing and writing of large downloads
     SCAN      listing the folder, reading what a scan must read
 
-Values go in, values come out; nothing in a pool logs, calls back, or touches gevent.
-A greenlet that is killed or times out while it waits stops waiting; its call still runs to the end in the thread:
-never put a timeout around a call whose buffer is used again.
+Values go in, values come out; nothing in a pool logs, calls back, or touches gevent. Calls to one pool run in the order in
+which they were asked for. A greenlet that is killed or times out while it waits stops waiting; its call still runs to the
+end in the thread: never put a timeout around a call whose buffer is used again.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Workers(Protocol):
     """Somewhere to run a blocking call."""
 
     def spawn(self, pool: Pool, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Job[T]:
-        """Start `function(*args, **kwargs)` after what its pool has to do already; does not wait."""
+        """Start `function(*args, **kwargs)`; waits its turn behind what its pool has to do already, but not for its end."""
         ...
 
     def run(self, pool: Pool, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

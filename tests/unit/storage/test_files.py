@@ -1,0 +1,93 @@
+"""Open files of the real disk: short writes, early writeback, and errors in our own words."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gsync.errors import NoSpace, StorageError
+from gsync.storage import files
+from gsync.storage.files import WRITEBACK_EVERY_BYTES, DiskFile, DiskStaged, fingerprint_of
+
+
+@pytest.fixture
+def staged(tmp_path: Path) -> Iterator[DiskStaged]:
+    staged = DiskStaged(os.open(tmp_path / "s", os.O_RDWR | os.O_CREAT), name="s")
+    yield staged
+    staged.close()
+
+
+def test_a_short_write_is_gone_on_with(staged: DiskStaged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    monkeypatch.setattr(files.os, "write", lambda fd, data: write(fd, data[:3]))
+    staged.write(b"0123456789")
+    assert (tmp_path / "s").read_bytes() == b"0123456789"
+    assert staged.size == 10
+
+
+@pytest.mark.parametrize(("number", "kind"), [(errno.ENOSPC, NoSpace), (errno.EIO, StorageError)])
+def test_a_disk_that_refuses_is_told_in_our_words(
+    staged: DiskStaged, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[StorageError]
+) -> None:
+    def refuse(fd: int, data: memoryview) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(files.os, "write", refuse)
+    with pytest.raises(kind):
+        staged.write(b"x")
+
+
+EVERY = WRITEBACK_EVERY_BYTES
+
+
+@pytest.mark.parametrize(
+    ("sizes", "started"),
+    [
+        ([EVERY - 1], []),
+        ([EVERY], [(0, EVERY)]),
+        ([EVERY + 1], [(0, EVERY + 1)]),
+        ([EVERY, 1, EVERY], [(0, EVERY), (EVERY, EVERY + 1)]),
+    ],
+)
+def test_writeback_starts_early_in_pieces(
+    staged: DiskStaged, monkeypatch: pytest.MonkeyPatch, sizes: list[int], started: list[tuple[int, int]]
+) -> None:
+    ranges: list[tuple[int, int]] = []
+
+    def start(fd: int, offset: int, count: int) -> None:
+        ranges.append((offset, count))
+        raise OSError(errno.ENOSYS, "not here")
+
+    monkeypatch.setattr(files.syscalls, "start_writeback", start)
+    monkeypatch.setattr(files.os, "write", lambda fd, data: len(data))
+    for size in sizes:
+        staged.write(memoryview(bytearray(size)))
+    assert ranges == started
+
+
+def test_a_closed_staged_file_says_so_and_may_be_closed_again(staged: DiskStaged) -> None:
+    staged.close()
+    staged.close()
+    for call in (staged.fingerprint, lambda: staged.finish(mtime_s=0, mode=0o600), lambda: staged.write(b"x")):
+        with pytest.raises(StorageError):
+            call()
+
+
+def test_a_file_that_cannot_be_read_is_told_in_our_words(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"x")
+    fd = os.open(tmp_path / "a", os.O_WRONLY)
+    with DiskFile(fd, name="a", fingerprint=fingerprint_of(os.fstat(fd))) as file:
+        assert file.fileno() == fd
+        with pytest.raises(StorageError, match="a: "):
+            file.read_at(0, 1)
+    file.close()
+
+
+@pytest.mark.parametrize("mtime_s", [0, 1, 2**31 - 1, 2**31, 4_102_444_800])
+def test_every_mtime_that_may_be_announced_can_be_set(staged: DiskStaged, mtime_s: int) -> None:
+    staged.finish(mtime_s=mtime_s, mode=0o644)
+    assert staged.fingerprint().mtime_ns == mtime_s * 10**9

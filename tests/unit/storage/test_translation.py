@@ -1,0 +1,36 @@
+"""What the system's refusals are called here."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+
+from gsync.errors import FileVanished, NoSpace, PathRefused, StorageError
+from gsync.storage.translation import storage_error
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.ENOSPC, NoSpace),
+        (errno.EDQUOT, NoSpace),
+        (errno.ENOENT, FileVanished),
+        (errno.ELOOP, PathRefused),
+        (errno.ENOTDIR, PathRefused),
+        (errno.EXDEV, PathRefused),
+        (errno.EACCES, StorageError),
+        (errno.EIO, StorageError),
+        (errno.EROFS, StorageError),
+        (99999, StorageError),
+    ],
+)
+def test_each_number_has_its_error(number: int, kind: type[StorageError]) -> None:
+    error = storage_error(OSError(number, os.strerror(number)), "a.txt")
+    assert type(error) is kind
+    assert str(error).startswith("a.txt: ")
+
+
+def test_an_error_without_a_number_is_told_in_its_own_words() -> None:
+    assert str(storage_error(OSError("odd"), "a.txt")) == "a.txt: odd"
