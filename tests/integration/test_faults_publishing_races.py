@@ -7,6 +7,7 @@ side by side, as in life.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -100,6 +101,7 @@ def test_no_edit_is_lost_at_any_instant_of_publishing(tmp_path: Path, editor: Ed
         name, mark = f"file{number:04}", f"edit-{number:04}-{manner}-by-a-person"
         marks[name] = mark
         (root / name).write_bytes(b"what stood before".ljust(200, b"."))
+        os.utime(root / name, (OLD, OLD))  # so that an edit shows whatever the tick of this disk's clock is
         editor.tell("open", manner, str(root / name), mark)
         editor.done()
         went = _at(folder, instant, editor, waits=waits)
@@ -116,7 +118,7 @@ def test_no_edit_is_lost_at_any_instant_of_publishing(tmp_path: Path, editor: Ed
         editor.done()
 
     _wait_for_limbo(publisher, real)
-    everything = [path.read_bytes() for path in root.rglob("*") if path.is_file()]
+    everything = [path.read_bytes() for path in root.rglob("*") if path.is_file() and not _may_be_purged(path)]
     lost = [mark for mark in marks.values() if not any(mark.encode() in content for content in everything)]
     assert lost == []
     assert len(marks) == len(outcomes) == 600
@@ -127,6 +129,11 @@ def test_no_edit_is_lost_at_any_instant_of_publishing(tmp_path: Path, editor: Ed
     assert not [name for name in real.staged_names() if name]
     index.close()
     real.close()
+
+
+def _may_be_purged(path: Path) -> bool:
+    """Whether it lies in the trash as a superseded version, which is no place for an edit that nobody has seen."""
+    return path.parts[-3] == "trash" and not path.parent.name.endswith("-unseen")
 
 
 def _at(folder: Watched, instant: str, editor: Editor, *, waits: bool) -> list[str]:
