@@ -55,8 +55,8 @@ def look(path: Path) -> Look:
 
 
 def names(folder: Path) -> set[str]:
-    """The names in the folder, ours left out."""
-    return set(os.listdir(folder)) - {OWN}
+    """The names in the folder, ours left out; none where the folder is not made yet."""
+    return set(os.listdir(folder)) - {OWN} if folder.is_dir() else set()
 
 
 def latest(folders: Iterable[Path]) -> dict[str, Look]:
