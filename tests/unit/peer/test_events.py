@@ -1,0 +1,45 @@
+"""Whoever subscribed hears everything, in order; each event has a name of its own."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+from typing import get_args
+
+import pytest
+
+from gsync.peer import events as ev
+from gsync.peer.events import Events, Trouble
+
+
+def test_every_observer_hears_every_event_in_order() -> None:
+    events, first, second = Events(), list[ev.Event](), list[ev.Event]()
+    events.subscribe(first.append)
+    events.tell(Trouble(what="1"))
+    events.subscribe(second.append)
+    events.tell(Trouble(what="2"))
+    assert first == [Trouble(what="1"), Trouble(what="2")]
+    assert second == [Trouble(what="2")]
+
+
+def test_observers_are_called_in_the_order_in_which_they_came() -> None:
+    events, heard = Events(), list[str]()
+    for name in "abc":
+        events.subscribe(lambda event, name=name: heard.append(name))  # type: ignore[misc]
+    events.tell(Trouble(what="x"))
+    assert heard == ["a", "b", "c"]
+
+
+def test_nobody_need_listen() -> None:
+    Events().tell(Trouble(what="x"))
+
+
+def test_each_kind_of_event_has_a_name_of_its_own() -> None:
+    names = [kind.name for kind in get_args(ev.Event)]
+    assert len(set(names)) == len(names)
+    assert all(name == name.lower() and " " not in name for name in names)
+
+
+def test_an_event_cannot_be_changed() -> None:
+    event = Trouble(what="x")
+    with pytest.raises(FrozenInstanceError):
+        event.what = "y"  # type: ignore[misc]

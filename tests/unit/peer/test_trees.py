@@ -1,0 +1,87 @@
+"""The three trees: what a change moves, and what it does not."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gsync.core.model import FileMeta
+from gsync.core.names import Endpoint, RelPath
+from gsync.peer.trees import Trees
+from tests.unit.peer.world import meta, offer, path, v
+
+A, B, C = path("a"), path("b"), path("c")
+
+
+def test_the_trees_begin_with_what_the_index_remembers() -> None:
+    trees = Trees({A: meta()}, {A: v(5)})
+    assert trees.local == {A: meta()}
+    assert trees.synced == {A: v(5)}
+    assert trees.remote == {}
+    assert A in trees.names
+    assert trees.announced() == {A: 5}
+
+
+def test_what_was_given_is_not_changed() -> None:
+    given_local, given_synced = {A: meta()}, {A: v(5)}
+    trees = Trees(given_local, given_synced)
+    trees.note_local({B: meta()}, [A])
+    trees.synced[B] = v(6)
+    assert (given_local, given_synced) == ({A: meta()}, {A: v(5)})
+
+
+@pytest.mark.parametrize(
+    ("changed", "gone", "moves"),
+    [
+        pytest.param({B: meta()}, [], True, id="a new name"),
+        pytest.param({A: meta(mtime_s=6)}, [], True, id="another mtime"),
+        pytest.param({}, [A], True, id="a name that is gone"),
+        pytest.param({A: meta(mtime_s=5, size=9)}, [], False, id="another size under the same mtime"),
+        pytest.param({A: meta()}, [], False, id="the same again"),
+        pytest.param({}, [B], False, id="a name that was never there"),
+        pytest.param({}, [], False, id="nothing"),
+        pytest.param({A: meta()}, [A], True, id="gone and there again"),
+    ],
+)
+def test_the_generation_moves_if_an_announcement_would_differ(
+    changed: dict[RelPath, FileMeta], gone: list[RelPath], moves: bool
+) -> None:
+    trees = Trees({A: meta()}, {})
+    before = trees.generation
+    trees.note_local(changed, gone)
+    assert (trees.generation != before) == moves
+
+
+def test_a_changed_entry_is_taken_over_even_if_nobody_is_told() -> None:
+    trees = Trees({A: meta()}, {})
+    trees.note_local({A: meta(size=9)})
+    assert trees.local[A].fingerprint.size == 9
+
+
+def test_paths_whose_offer_is_new_changed_or_gone_are_to_be_planned() -> None:
+    trees = Trees({}, {})
+    assert trees.note_remote({A: offer(5), B: offer(5)}) == {A, B}
+    assert trees.note_remote({A: offer(5), B: offer(6)}) == {B}
+    assert trees.note_remote({A: offer(5, Endpoint("192.0.2.9", 2000)), B: offer(6)}) == {A}
+    assert trees.note_remote({A: offer(5, Endpoint("192.0.2.9", 2000)), C: offer(1)}) == {B, C}
+    assert trees.note_remote({A: offer(5, Endpoint("192.0.2.9", 2000)), C: offer(1)}) == set()
+    assert trees.note_remote({}) == {A, C}
+
+
+names = st.sampled_from([path(name) for name in ("a", "ab", "abc", "b", "Grüße")])
+entries = st.builds(lambda mtime_s: meta(mtime_s=mtime_s), st.integers(0, 3))
+
+
+@given(st.lists(st.tuples(st.dictionaries(names, entries), st.frozensets(names)), max_size=10))
+def test_names_and_announcement_always_show_the_local_tree(
+    steps: list[tuple[dict[RelPath, FileMeta], frozenset[RelPath]]],
+) -> None:
+    trees = Trees({}, {})
+    for changed, gone in steps:
+        told, generation = trees.announced(), trees.generation
+        trees.note_local(changed, gone)
+        assert len(trees.names) == len(trees.local)
+        assert all(name in trees.names for name in trees.local)
+        assert trees.announced() == {name: entry.version.mtime_s for name, entry in trees.local.items()}
+        assert trees.announced() == told or trees.generation > generation
