@@ -40,8 +40,16 @@ class ConnectFailed(TransportError):
     """No connection came about: refused, unreachable, or no answer in time."""
 
 
+class NoAnswer(ConnectFailed):
+    """Nobody answered the dial in time."""
+
+
 class ConnectionBroken(TransportError):
     """The connection ended in the middle: reset, or closed where more was due."""
+
+
+class CutShort(ConnectionBroken):
+    """The connection was closed in order, before all that had been promised."""
 
 
 class Stalled(TransportError):

@@ -39,6 +39,8 @@ class RunConfig:
     stall_s: float
     fetches: int
     verify_twice: bool
+    classic: bool
+    stats: bool
     output: Output
 
 
@@ -53,6 +55,8 @@ def run_config(words: Words, *, resolve: Callable[[str], str]) -> RunConfig:
         stall_s=number_of(words["--timeout"], what="timeout", lowest=0.1, highest=LONGEST_TIMEOUT_S),
         fetches=int(number_of(words["--fetches"], what="number of fetches", lowest=1, highest=MOST_FETCHES)),
         verify_twice=choice_of(words["--verify-classic"], ("once", "twice"), what="way to verify") == "twice",
+        classic=words["--classic"],
+        stats=words["--stats"],
         output=output_of(words),
     )
 

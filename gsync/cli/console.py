@@ -78,7 +78,7 @@ class Console:
                 self.say(f"in sync: fetched {count(event.fetched, 'file')}, {size(event.bytes)} in {took}")
             case ev.Trouble():
                 self.error(event.what, event.advice)
-            case ev.FileStale() | ev.FileFetching():
+            case ev.FileStale() | ev.FileFetching() | ev.Stats():
                 pass
             case unreachable:
                 assert_never(unreachable)

@@ -16,6 +16,7 @@ class Exit(IntEnum):
     NO_TRACKER = 3
     NO_SUCH = 4
     PARTIAL = 5
+    INTEGRITY = 8
     NO_SPACE = 9
     REFUSED = 11
     INTERRUPTED = 130

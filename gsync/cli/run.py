@@ -44,7 +44,9 @@ Options:
   --fetches=N        Files to fetch at a time [default: 16]
   --verify-classic=HOW  once; or twice: fetch twice and compare where a source tells no size (other people's
                      programs) [default: once]
+  --classic          Speak only edition 1, as other people's programs do
   --json             One JSON object a line on stdout instead of words
+  --stats            With --json: each second a line on how this process itself is doing
   -q, --quiet        Say only what a person must know
   -v, --verbose      Say also what was refused, and why
   --log-level=LEVEL  debug, info, warning or error [default: warning]
@@ -107,6 +109,8 @@ def _run(config: RunConfig, talk: Console | JsonLines) -> Exit:
                 stall_s=config.stall_s,
                 once=config.once,
                 verify_twice=config.verify_twice,
+                classic=config.classic,
+                stats=config.stats,
             ),
             folder=folder,
             index=index,

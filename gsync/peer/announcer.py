@@ -42,7 +42,8 @@ RECEIVE: Final = 256 * 1024
 class Announcer:
     """Keeps the conversation with `tracker` going; `on_directory` gets each directory that differs from the last.
 
-    `on_away` is called before each new try: whoever can bring the tracker back (the embedded one) does it there.
+    `on_away` is called before each new try: whoever can bring the tracker back (the embedded one) does it there. Without
+    `knows_gsync` the tracker takes this peer for another program, and answers it as one.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Announcer:
         rng: Random,
         on_directory: Callable[[DirectoryResponse, Endpoint], None],
         on_away: Callable[[], None],
+        knows_gsync: bool = True,
     ) -> None:
         self._network = network
         self._tracker = tracker
@@ -67,6 +69,7 @@ class Announcer:
         self._rng = rng
         self._on_directory = on_directory
         self._on_away = on_away
+        self._knows_gsync = knows_gsync
         self._news = Event()
         self._announced = -1
         self._tracker_is_ours = False
@@ -163,12 +166,12 @@ class Announcer:
     def _say_initial(self, stream: Stream) -> None:
         self._announced = self._trees.generation
         files = self._trees.announced()
-        message = encode_initial(self._port, files, knows_gsync=True)
+        message = encode_initial(self._port, files, knows_gsync=self._knows_gsync)
         if len(message) > TRACKER_LIMIT_BYTES:
             # Trackers stop reading there: better to serve the most names that fit than none.
             fitting = dict(list(files.items())[: len(files) * TRACKER_LIMIT_BYTES // (2 * len(message))])
             log.warning("announce.cut files=%d announced=%d reason=more than 4 MiB", len(files), len(fitting))
-            message = encode_initial(self._port, fitting, knows_gsync=True)
+            message = encode_initial(self._port, fitting, knows_gsync=self._knows_gsync)
         _send(stream, message)
 
 

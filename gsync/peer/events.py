@@ -6,11 +6,49 @@ its observers in order, on the greenlet that tells; an observer must be short an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import ClassVar
 
 from gsync.core.names import Endpoint, RelPath
+
+
+class Cause(StrEnum):
+    """Why a file was not fetched, in one word; `peer.causes` says which error is which."""
+
+    REFUSED = "refused"
+    """No connection came about: nobody listens there, or there is no way to it."""
+
+    TIMEOUT = "timeout"
+    """Nobody answered the dial in time."""
+
+    STALLED = "stalled"
+    """The source was connected, and then sent nothing, or too slowly."""
+
+    RESET = "reset"
+    """The connection broke."""
+
+    SHORT = "short"
+    """The source ended before all the bytes that it had promised."""
+
+    GONE = "gone"
+    """The source has not this file, or cannot serve it now."""
+
+    UNVOUCHED = "unvouched"
+    """The source told no size, and could not show afterwards that it had been there to the end."""
+
+    EMPTY = "empty"
+    """It came empty where a file with content stands; it is asked for once more."""
+
+    NONSENSE = "nonsense"
+    """The source said what the protocol does not allow."""
+
+    DISK = "disk"
+    """Our own disk refused."""
+
+    UNWANTED = "unwanted"
+    """The planner refused the version; nobody was asked for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +98,14 @@ class FileFetching:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFetched:
-    """A file stands in the folder, whole and durable."""
+    """A file stands in the folder, whole and durable; times count from the dial, `first_byte_s` to the end if it is empty."""
 
     name: ClassVar[str] = "file.fetched"
     path: RelPath
     source: Endpoint
     size: int
     seconds: float
+    first_byte_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +115,7 @@ class FileSkipped:
     name: ClassVar[str] = "file.skipped"
     path: RelPath
     source: Endpoint | None
+    cause: Cause
     reason: str
     again: bool
 
@@ -124,6 +164,23 @@ class SyncDone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """How the peer itself is doing, each second and at the end, with `--stats`.
+
+    Counts are since the start: `failed` has every fetch that failed, also those that no event told because the last try of the
+    path had failed likewise; `late` has the timeouts that struck although bytes were here, none of which cost the source
+    anything. `lag_ms` tells how late the loop was at each look since the last Stats.
+    """
+
+    name: ClassVar[str] = "peer.stats"
+    bytes_received: int
+    failed: Mapping[Cause, int]
+    late: int
+    greenlets: int
+    lag_ms: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
     """A person should act; gsync goes on as far as it can."""
 
@@ -144,6 +201,7 @@ Event = (
     | FileConflict
     | Progress
     | SyncDone
+    | Stats
     | Trouble
 )
 

@@ -16,7 +16,7 @@ from gsync.core.model import Source
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.recent import Recent
 from gsync.core.vouching import Ticket
-from gsync.errors import ConnectFailed, ConnectionBroken, GsyncError, ProtocolError, Stalled
+from gsync.errors import CutShort, GsyncError, NoAnswer, ProtocolError, Stalled
 from gsync.net.clock import Clock
 from gsync.net.transport import Network, Stream
 from gsync.peer.intake import Content, Intake, Stager
@@ -57,13 +57,17 @@ class Witness(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """A whole file as its source gave it; `told_size` says that the source told its size beforehand."""
+    """A whole file as its source gave it; `told_size` says that the source told its size beforehand.
+
+    `first_byte_s` went by from the dial to the first byte, or to the end of an empty file.
+    """
 
     path: RelPath
     source: Endpoint
     content: Content
     told_size: bool
     ticket: Ticket
+    first_byte_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,18 +79,28 @@ class Touch:
 
 
 class Fetcher:
-    """Fetches files through `network`; remembers which edition each source speaks."""
+    """Fetches files through `network`; remembers which edition each source speaks, and with `classic` asks all in edition 1."""
 
     def __init__(
-        self, *, network: Network, stager: Stager, witness: Witness, clock: Clock, stall_s: float = STALL_S
+        self,
+        *,
+        network: Network,
+        stager: Stager,
+        witness: Witness,
+        clock: Clock,
+        stall_s: float = STALL_S,
+        classic: bool = False,
     ) -> None:
         self._network = network
         self._stager = stager
         self._witness = witness
         self._clock = clock
         self._stall_s = stall_s
+        self._classic = classic
         self._editions: Recent[Endpoint, Edition] = Recent(KNOWN_EDITIONS)
         self.bytes_received = 0
+        self.late_timeouts = 0
+        """Timeouts that struck although bytes were here: our own loop was late, and no source was blamed."""
 
     def fetch(self, path: RelPath, source: Source) -> Received:
         """The content of `path` from `source`; leaves nothing staged when it fails.
@@ -120,9 +134,11 @@ class Fetcher:
             return Touch(ticket=ticket, gave=True)
 
     def _fetch(self, path: RelPath, source: Source) -> Received:
+        began = self._clock.monotonic()
         with self._dial(source.endpoint) as stream:
             ticket = self._witness.connected(source.endpoint)
             answer, head = self._ask(stream, path, source)
+            first_byte_s = self._clock.monotonic() - began
             if head:
                 self.bytes_received += len(head)
                 self._witness.gave_bytes(source.endpoint, ticket)
@@ -138,11 +154,18 @@ class Fetcher:
                     intake.abandon()
         if answer.edition is not None:
             self._editions[source.endpoint] = answer.edition
-        return Received(path=path, source=source.endpoint, content=content, told_size=told_size, ticket=ticket)
+        return Received(
+            path=path,
+            source=source.endpoint,
+            content=content,
+            told_size=told_size,
+            ticket=ticket,
+            first_byte_s=first_byte_s,
+        )
 
     def _dial(self, endpoint: Endpoint) -> Stream:
         limit_s = min(CONNECT_S, self._stall_s)
-        with gevent.Timeout(limit_s, ConnectFailed(f"no answer within {limit_s:g} s")):
+        with gevent.Timeout(limit_s, NoAnswer(f"no answer within {limit_s:g} s")):
             return self._network.dial(endpoint)
 
     def _ask(self, stream: Stream, path: RelPath, source: Source) -> tuple[AnswerReader, bytes]:
@@ -151,7 +174,7 @@ class Fetcher:
         No bytes mean that the answer is empty, or ended before it began: the reader knows which.
         """
         name = path.encode("utf-8")
-        edition = Edition.TWO if source.speaks_gsync else self._editions.get(source.endpoint)
+        edition = self._edition_of(source)
         stream.send(name + b"\n" if edition is Edition.TWO else name)
         answer = AnswerReader(edition or Edition.ONE)
         buffer = memoryview(bytearray(_FIRST_LOOK))
@@ -170,6 +193,11 @@ class Fetcher:
                 return answer, bytes(head)
             count = None
         return answer, b""
+
+    def _edition_of(self, source: Source) -> Edition | None:
+        if self._classic:
+            return Edition.ONE
+        return Edition.TWO if source.speaks_gsync else self._editions.get(source.endpoint)
 
     def _take_rest(
         self, stream: Stream, answer: AnswerReader, intake: Intake, *, path: RelPath, endpoint: Endpoint
@@ -205,7 +233,7 @@ class Fetcher:
             case Ending.UNTOLD:
                 return False
             case Ending.SHORT:
-                raise ConnectionBroken(f"it ended after {intake.size} of {answer.expected} bytes")
+                raise CutShort(f"it ended after {intake.size} of {answer.expected} bytes")
             case Ending.NOTHING if answer.edition is Edition.ONE:
                 return False
             case Ending.NOTHING:
@@ -220,6 +248,7 @@ class Fetcher:
             return count
         if not stream.is_readable():
             raise Stalled(f"not a byte for {self._stall_s:g} s")
+        self.late_timeouts += 1
         return stream.receive_into(room)  # the bytes were here: it was our own loop that was late
 
 

@@ -21,6 +21,7 @@ from gsync.core.schedule import FetchQueue
 from gsync.core.versions import Version
 from gsync.errors import GsyncError
 from gsync.net.clock import Clock
+from gsync.net.lag import LoopLag
 from gsync.net.tasks import TaskGroup
 from gsync.net.transport import Network
 from gsync.peer.announcer import Announcer
@@ -28,6 +29,7 @@ from gsync.peer.applier import Applier
 from gsync.peer.events import Events, PeerServing
 from gsync.peer.fetcher import STALL_S, Fetcher
 from gsync.peer.indexer import Indexer
+from gsync.peer.meter import Meter
 from gsync.peer.syncer import Syncer
 from gsync.peer.trees import Trees
 from gsync.peer.uploader import CONNECTIONS, Uploader
@@ -51,7 +53,10 @@ CLOSING_S: Final = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a person can choose; `port` 0 picks a free one, `once` ends when all that can be had is here."""
+    """What a person can choose; `port` 0 picks a free one, `once` ends when all that can be had is here.
+
+    `classic` speaks edition 1 alone; `stats` tells each second how the peer itself is doing.
+    """
 
     tracker: Endpoint
     port: int = 0
@@ -59,6 +64,8 @@ class Settings:
     stall_s: float = STALL_S
     once: bool = False
     verify_twice: bool = False
+    classic: bool = False
+    stats: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +129,12 @@ class Peer:
             on_change=self._local_changed,
         )
         self._fetcher = Fetcher(
-            network=network, stager=self._applier, witness=self._voucher, clock=clock, stall_s=settings.stall_s
+            network=network,
+            stager=self._applier,
+            witness=self._voucher,
+            clock=clock,
+            stall_s=settings.stall_s,
+            classic=settings.classic,
         )
         self._syncer = Syncer(
             folder=folder,
@@ -138,6 +150,7 @@ class Peer:
             on_idle=self._nothing_more_to_do,
             verify_twice=settings.verify_twice,
         )
+        self._meter = Meter(fetcher=self._fetcher, failed=self._syncer.failed, events=events, lag=LoopLag(clock))
         self._announcer: Announcer | None = None
         self._serving: Endpoint | None = None
         self._heard_tracker = False
@@ -160,6 +173,8 @@ class Peer:
                 for loop in (self._applier.run, self._announcer.run, self._syncer.run, self._indexer.run):
                     tasks.spawn(loop)
                 tasks.spawn(self._voucher.run, self._fetcher)
+                if self._settings.stats:
+                    tasks.spawn(self._meter.run)
                 self._end.wait()
                 tasks.cancel()
         finally:
@@ -185,6 +200,7 @@ class Peer:
             rng=self._rng,
             on_directory=self._directory_came,
             on_away=self._on_away,
+            knows_gsync=not self._settings.classic,
         )
 
     def _listening_ip(self) -> str:

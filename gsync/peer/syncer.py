@@ -8,6 +8,7 @@ peer. It holds no to-do list of its own: after a restart the trees say again wha
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -27,6 +28,7 @@ from gsync.net.clock import Clock
 from gsync.net.tasks import TaskGroup
 from gsync.peer import events as ev
 from gsync.peer.applier import Applier
+from gsync.peer.causes import FetchError, SeemsEmpty, Unvouched, cause_of
 from gsync.peer.fetcher import Fetcher, NotThere, Received
 from gsync.peer.intake import abandon
 from gsync.peer.trees import Trees
@@ -41,14 +43,6 @@ IN_FLIGHT: Final = 1024
 
 REMEMBERED: Final = 10_000
 PROGRESS_S: Final = 0.25
-
-
-class Unvouched(TransportError):
-    """The source could not show that it is still there, so what it sent may be a stump."""
-
-
-class SeemsEmpty(GsyncError):
-    """The source gave nothing for a file that is not empty here: "empty" and "I have it not" look the same in edition 1."""
 
 
 @dataclass(slots=True)
@@ -102,6 +96,7 @@ class Syncer:
         self._busy = Event()
         self.total = Tally()
         self.failures: list[GsyncError] = []
+        self.failed: Counter[ev.Cause] = Counter()
 
     @property
     def left(self) -> int:
@@ -135,7 +130,7 @@ class Syncer:
                     trees.synced[action.path] = action.version
                     self._adopted[action.path] = action.version
                 case Refuse():
-                    self._tell_skipped(action.path, None, action.reason, again=False)
+                    self._tell_skipped(action.path, None, ev.Cause.UNWANTED, action.reason, again=False)
         self._queue.discard(paths - wanted)
         self._announced_round = False
         if len(self._queue):
@@ -167,9 +162,13 @@ class Syncer:
 
     def _agree(self) -> None:
         """Record what both sides turned out to have already, all of it in one transaction."""
-        if self._adopted:
-            adopted, self._adopted = self._adopted, {}
+        if not self._adopted:
+            return
+        adopted, self._adopted = self._adopted, {}
+        try:
             self._record_synced(adopted)
+        except StorageError as error:  # the trees know it; after a restart it turns out once more
+            log.warning("agree.unrecorded files=%d reason=%s", len(adopted), error)
 
     def _carry_out(self, assignment: Assignment) -> None:
         """One file from one source, from the dial to the folder. Ends by itself; failures go to the queue."""
@@ -241,14 +240,21 @@ class Syncer:
                 self._queue.done(fetch.path, received.source)
                 self._count(size)
                 seconds = self._clock.monotonic() - began
-                fetched = ev.FileFetched(path=fetch.path, source=received.source, size=size, seconds=seconds)
-                self._events.tell(fetched)
+                self._events.tell(
+                    ev.FileFetched(
+                        path=fetch.path,
+                        source=received.source,
+                        size=size,
+                        seconds=seconds,
+                        first_byte_s=received.first_byte_s,
+                    )
+                )
                 self._told.forget(fetch.path)
                 self.replan([fetch.path])  # the directory may have moved on meanwhile
             case Overtaken():
-                self._queue.done(fetch.path, received.source)
                 log.info("fetch.overtaken path=%r reason=it was changed here meanwhile", fetch.path)
-                self._look_again()
+                self._look_again()  # before it is done: if this fails, the fetch has failed
+                self._queue.done(fetch.path, received.source)
                 self.replan([fetch.path])
             case Unpublished(error=error):
                 raise error
@@ -258,20 +264,24 @@ class Syncer:
             tally.fetched += 1
             tally.bytes += size
 
-    def _failed(self, path: RelPath, source: Endpoint, blame: Blame, error: GsyncError) -> None:
+    def _failed(self, path: RelPath, source: Endpoint, blame: Blame, error: FetchError) -> None:
         self._queue.failed(path, source, blame=blame, now=self._clock.monotonic())
         self.failures = [*self.failures[-99:], error]
+        cause = cause_of(error)
+        self.failed[cause] += 1
         log.info("fetch.failed path=%r source=%s reason=%s", path, source, error)
         if isinstance(error, NoSpace):
             self._events.tell(ev.Trouble(what=f"no space for {path!r}: {error}", advice="free some; it is tried again"))
-        self._tell_skipped(path, source, str(error), again=True)
+        self._tell_skipped(path, source, cause, str(error), again=True)
 
-    def _tell_skipped(self, path: RelPath, source: Endpoint | None, reason: str, *, again: bool) -> None:
+    def _tell_skipped(
+        self, path: RelPath, source: Endpoint | None, cause: ev.Cause, reason: str, *, again: bool
+    ) -> None:
         """Say it once, not at each try."""
         if self._told.get(path) == reason:
             return
         self._told[path] = reason
-        self._events.tell(ev.FileSkipped(path=path, source=source, reason=reason, again=again))
+        self._events.tell(ev.FileSkipped(path=path, source=source, cause=cause, reason=reason, again=again))
 
     def _judge(self) -> None:
         """Say when everything is here, and when no more can be had now."""

@@ -93,7 +93,7 @@ class Tracker:
 class Room:
     """An announcer and its neighbours."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, knows_gsync: bool = True) -> None:
         self.world = world
         self.lan = Lan(world)
         self.tracker = Tracker(world, self.lan)
@@ -111,6 +111,7 @@ class Room:
             rng=Steady(),
             on_directory=lambda directory, own_end: self.directories.append((directory, own_end)),
             on_away=lambda: self.away.append(round(world.now_s, 3)),
+            knows_gsync=knows_gsync,
         )
         self.tasks = TaskGroup()
 
@@ -144,6 +145,19 @@ def test_an_initial_comes_once_and_a_keepalive_each_five_seconds(room: Room) -> 
     assert room.tracker.said() == [(0.0, "initial a.txt"), (5.0, "keepalive"), (10.0, "keepalive"), (15.0, "keepalive")]
     assert room.tracker.connected == [0.0]
     assert room.heard.names() == ["tracker.up"]
+
+
+def test_a_classic_peer_shows_nobody_that_it_is_one_of_ours() -> None:
+    with simulated() as world:
+        room = Room(world, knows_gsync=False)
+        room.tracker.open()
+        room.start()
+        gevent.sleep(1)
+        room.tasks.stop()
+        room.tracker.close()
+    assert [message for _, message in room.tracker.heard] == [
+        b'{"port":2001,"files":[{"name":"a.txt","mtime":5}]}',
+    ]
 
 
 def test_every_message_of_ours_shows_who_we_are_and_ends_in_a_newline(room: Room) -> None:

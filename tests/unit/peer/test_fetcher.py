@@ -416,6 +416,32 @@ def test_a_false_alarm_costs_nothing_when_the_bytes_are_here(desk: Desk) -> None
     fetcher = Fetcher(network=late, stager=desk.stage, witness=desk.witness, clock=desk.world.clock)
     with desk.lan.serving(edition_2(b"text")):
         assert desk.body(fetcher.fetch(NAME, OURS)) == b"text"
+    assert fetcher.late_timeouts == 1
+
+
+def test_the_first_byte_is_timed_from_the_dial(desk: Desk) -> None:
+    def dawdle(stream: Stream) -> None:
+        stream.receive(1000)
+        gevent.sleep(3)
+        stream.send(b"Content-Length: 4\n")
+        gevent.sleep(1)
+        stream.send(b"te")
+        gevent.sleep(2)
+        stream.send(b"xt")
+
+    assert desk.fetch(dawdle).first_byte_s == pytest.approx(4, abs=0.1)
+
+
+def test_a_classic_fetcher_asks_everybody_in_edition_1_and_takes_what_comes_as_it_is(desk: Desk) -> None:
+    body = b"Content-Length: 4\ntext"
+    ear = Ear(desk, lambda stream: (gevent.sleep(BARE_NAME_S + 1), stream.send(body)), until=b"txt")
+    fetcher = Fetcher(
+        network=desk.lan.here, stager=desk.stage, witness=desk.witness, clock=desk.world.clock, classic=True
+    )
+    with desk.lan.serving(ear):
+        received = fetcher.fetch(NAME, OURS)
+    assert ear.heard == [(0.0, b"notes.txt")]
+    assert (desk.body(received), received.told_size) == (body, False)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,53 @@
+"""Why a fetch failed, as one word for each error that can end one; what watchers count instead of sentences."""
+
+from __future__ import annotations
+
+from gsync.errors import (
+    ConnectFailed,
+    CutShort,
+    GsyncError,
+    NoAnswer,
+    ProtocolError,
+    Stalled,
+    StorageError,
+    TransportError,
+)
+from gsync.peer.events import Cause
+from gsync.peer.fetcher import NotThere
+
+
+class Unvouched(TransportError):
+    """The source could not show that it is still there, so what it sent may be a stump."""
+
+
+class SeemsEmpty(GsyncError):
+    """The source gave nothing for a file that is not empty here: "empty" and "I have it not" look the same in edition 1."""
+
+
+FetchError = TransportError | ProtocolError | StorageError | NotThere | SeemsEmpty
+"""What a fetch can end with when it does not end well."""
+
+
+def cause_of(error: FetchError) -> Cause:
+    """The word for `error`, narrow classes before wide ones."""
+    match error:
+        case NoAnswer():
+            return Cause.TIMEOUT
+        case ConnectFailed():
+            return Cause.REFUSED
+        case Stalled():
+            return Cause.STALLED
+        case CutShort():
+            return Cause.SHORT
+        case Unvouched():
+            return Cause.UNVOUCHED
+        case TransportError():
+            return Cause.RESET
+        case ProtocolError():
+            return Cause.NONSENSE
+        case StorageError():
+            return Cause.DISK
+        case SeemsEmpty():
+            return Cause.EMPTY
+        case NotThere():
+            return Cause.GONE
