@@ -51,7 +51,7 @@ class DiskFolder:
         random_hex: RandomHex = secrets.token_hex,
     ) -> None:
         """Open `path`, made where it is missing, and lock it. Raises `FolderLocked`, `FolderUnusable`."""
-        self._path = path
+        self._path = path.absolute()
         self._wall_clock = wall_clock
         self._random_hex = random_hex
         self._root_fd = _open_root(path)

@@ -242,6 +242,8 @@ def _translated() -> Iterator[None]:
         raise IndexDamaged(f"the index: {error}") from error
     except sqlite3.Error as error:
         raise StorageError(f"the index: {error}") from error
+    except UnicodeDecodeError as error:  # what sqlite3 raises when the text of its own message quotes damaged bytes
+        raise IndexDamaged(f"the index: {error}") from error
 
 
 def _refuse_links(place: Path) -> None:

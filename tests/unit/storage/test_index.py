@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gsync.core.actions import Displaced
@@ -208,6 +208,7 @@ def usable(directory: Path) -> Index:
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(share=0.99999)
 @given(share=st.floats(0, 1))
 def test_an_index_cut_at_any_place_comes_up_again(
     tmp_path_factory: pytest.TempPathFactory, filled: Path, share: float
@@ -221,6 +222,8 @@ def test_an_index_cut_at_any_place_comes_up_again(
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(share=0.5, value=128)
+@example(share=0.046875, value=128)
 @given(share=st.floats(0, 0.999), value=st.integers(0, 255))
 def test_an_index_with_a_flipped_byte_comes_up_again(
     tmp_path_factory: pytest.TempPathFactory, filled: Path, share: float, value: int

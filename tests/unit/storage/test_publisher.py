@@ -13,10 +13,11 @@ from gsync.core.names import RelPath
 from gsync.core.versions import Version
 from gsync.errors import NoSpace, PathRefused, StorageError
 from gsync.storage.downloads import Overtaken, Published, Released, Unpublished
+from gsync.storage.filesystem import OpenFile
 from gsync.storage.hashing import digest_of_bytes
 from gsync.storage.limbo import SECOND_LOOK_S, UNTOLD_S
 from gsync.storage.memory import FailAt, MemoryFolder
-from tests.unit.storage.publishing import AUTHOR_OF_OLD, NEW_S, START_S, World, download
+from tests.unit.storage.publishing import AUTHOR_OF_OLD, NEW_S, START_S, Crash, World, download
 
 A = RelPath.parse("a")
 B = RelPath.parse("b")
@@ -451,6 +452,49 @@ def test_a_displaced_edit_that_cannot_be_read_goes_to_the_trash_unseen(world: Wo
     assert outcome.trashed.split("/")[2].endswith("-unseen")
 
 
+def test_a_displaced_file_that_changes_while_it_is_hashed_waits_for_the_next_look(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = world.save("a", b"old")
+    open_staged = world.folder.open_staged
+
+    def open_then_edit(staged_name: str) -> OpenFile:
+        file = open_staged(staged_name)
+        world.folder.edit(f".gsync/staging/{staged_name}", b"typed meanwhile")
+        return file
+
+    monkeypatch.setattr(world.folder, "open_staged", open_then_edit)
+    (outcome,) = world.publish(download("a", b"new", over=old, displaced=Displaced.CONFLICT_COPY))
+    assert isinstance(outcome, Published)
+    assert (outcome.conflict_copy, outcome.trashed) == (None, "")
+    monkeypatch.undo()
+    (released,) = world.publisher.review_limbo()
+    assert isinstance(released, Released)
+    assert released.conflict_copy is not None
+    assert b"typed meanwhile" in world.in_folder().values()
+
+
+def test_a_conflict_name_that_cannot_be_read_counts_as_taken(world: World) -> None:
+    old = world.save("a", b"old")
+    name = conflict_name(A, version=old.version, digest=old.digest)
+    world.folder.obstruct(name, "a link")
+    (outcome,) = world.publish(download("a", b"new", over=old, displaced=Displaced.CONFLICT_COPY))
+    assert isinstance(outcome, Published)
+    assert name in outcome.remark
+    assert world.in_trash() == [b"old"]
+
+
+def test_a_row_whose_staged_file_somebody_deleted_is_let_go(world: World) -> None:
+    old = world.save("a", b"old")
+    node = world.folder.hold_open("a")
+    world.publish(download("a", b"new", over=old))
+    (name,) = world.folder.staged_names()
+    world.folder.remove(f".gsync/staging/{name}")
+    node.writers = 0
+    assert world.publisher.review_limbo() == [Released(path=A)]
+    assert world.index.journal() == []
+
+
 # The look at start
 
 
@@ -466,6 +510,24 @@ def test_a_staged_name_with_another_inode_than_its_row_is_never_unlinked(world: 
     world.folder.put(f".gsync/staging/{staged.name}", b"somebody's")
     world.kill_and_start()
     assert world.in_trash() == [b"somebody's"]
+
+
+@pytest.mark.parametrize("name", ["new\nline", ".GSYNC"])
+def test_a_stranger_with_an_odd_name_goes_to_the_trash_under_another(world: World, name: str) -> None:
+    world.folder.put(f".gsync/staging/{name}", b"perhaps work")
+    world.kill_and_start()
+    assert world.in_trash() == [b"perhaps work"]
+
+
+def test_a_link_where_a_download_was_to_go_does_not_stop_the_start(world: World) -> None:
+    world.watch(FailAt(10, Crash()))
+    with pytest.raises(Crash):
+        world.publish(download("a", b"new"))
+    world.unwatch()
+    world.folder.obstruct("a", "a link")
+    world.kill_and_start()
+    assert world.index.load().local == {}
+    assert world.index.journal() == []
 
 
 def test_something_odd_in_staging_goes_to_the_trash_as_it_is(world: World) -> None:
