@@ -47,7 +47,7 @@ DRAIN_S: Final = 0.5
 """How long we go on reading after our last byte, so that a late word of the requester does not reset what it has not read."""
 
 ONE_WRITE_BELOW: Final = 100_000
-"""Edition 1 sends anything smaller in one write: many readers stop at the first short read."""
+"""Anything smaller is sent in one write, in edition 2 after the header: many readers stop at the first short read."""
 
 CAREFUL_UP_TO: Final = 8 * 1024 * 1024
 CAREFUL_PIECE: Final = 8192
@@ -131,19 +131,26 @@ class Uploader:
 def _send_sized(stream: Stream, file: OpenFile) -> None:
     size = file.fingerprint.size
     _send(stream, b"Content-Length: %d\n" % size)
-    _send_file(stream, file, size)
+    if size < ONE_WRITE_BELOW:
+        _send_at_once(stream, file, size)
+    else:
+        _send_file(stream, file, size)
 
 
 def _send_raw(stream: Stream, file: OpenFile) -> None:
     size = file.fingerprint.size
     if size < ONE_WRITE_BELOW:
-        body = file.read_at(0, size)
-        _require_unchanged(file, len(body) == size)
-        _send(stream, body)
+        _send_at_once(stream, file, size)
     elif size <= CAREFUL_UP_TO:
         _send_carefully(stream, file, size)
     else:
         _send_file(stream, file, size)
+
+
+def _send_at_once(stream: Stream, file: OpenFile, size: int) -> None:
+    body = file.read_at(0, size)
+    _require_unchanged(file, len(body) == size)
+    _send(stream, body)
 
 
 def _send_carefully(stream: Stream, file: OpenFile, size: int) -> None:
@@ -164,8 +171,6 @@ def _send_careful_piece(stream: Stream, file: OpenFile, offset: int, due: int) -
 
 def _send_file(stream: Stream, file: OpenFile, size: int) -> None:
     """Send at full speed, holding back the last byte until the file is known not to have changed meanwhile."""
-    if size == 0:
-        return
     offset, sent = 0, 0
     while offset < size - 1:
         before, in_time = stream.bytes_sent, False

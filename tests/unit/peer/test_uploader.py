@@ -182,6 +182,12 @@ def test_edition_1_gets_anything_below_100_000_bytes_in_one_write(shop: Shop) ->
     assert shop.writes == [ONE_WRITE_BELOW - 1]
 
 
+@pytest.mark.parametrize("name", ["b.txt", "one write"])
+def test_edition_2_gets_anything_below_100_000_bytes_in_one_write_after_the_header(shop: Shop, name: str) -> None:
+    shop.ask(name.encode() + b"\n")
+    assert shop.writes[1:] == [len(FILES[name])]
+
+
 @pytest.mark.parametrize(
     "name",
     ["careful", pytest.param("careful too", marks=pytest.mark.slow)],
