@@ -73,10 +73,13 @@ def output_of(words: Words) -> Output:
 
 
 def folder_of(text: str) -> Path:
-    """The folder that `text` names, absolute. Raises FolderUnusable for the one that holds the running code."""
-    folder = Path(text).expanduser().absolute()
+    """The folder that `text` names, absolute. Raises FolderUnusable for no folder, and for the one that holds the running code."""
     package = Path(gsync.__file__).resolve().parent
-    real = folder.resolve()
+    try:
+        folder = Path(text).expanduser().absolute()
+        real = folder.resolve()
+    except (RuntimeError, OSError) as error:  # a home of nobody, a link that leads to itself
+        raise FolderUnusable(f"{text} leads nowhere: {error}") from error
     if real in (package.parent, package) or package in real.parents:
         raise FolderUnusable(
             f"{folder} holds the running gsync itself, so others could change the program by changing its files",

@@ -1,0 +1,130 @@
+"""The main command's words become one frozen value, or one line that says what is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import pytest
+
+import gsync
+from gsync.cli.config import LONGEST_TIMEOUT_S, MOST_FETCHES, RunConfig, folder_of, run_config
+from gsync.cli.exits import UsageError
+from gsync.cli.run import TEXT
+from gsync.cli.usage import parse
+from gsync.core.names import Endpoint
+from gsync.errors import FolderUnusable
+
+
+def config(*options: str, folder: str = "/tmp") -> RunConfig:
+    words = parse(TEXT, ["192.0.2.1", "9000", f"--dir={folder}", *options], command="run")
+    return run_config(words, resolve=lambda host: "192.0.2.2")
+
+
+def test_the_defaults_are_those_of_the_text() -> None:
+    got = config()
+    assert (got.tracker, got.folder, got.port) == (Endpoint("192.0.2.1", 9000), Path("/tmp"), 0)
+    assert (got.once, got.may_start_tracker, got.verify_twice) == (False, True, False)
+    assert (got.stall_s, got.fetches) == (10.0, 16)
+    assert (got.output.json, got.output.quiet, got.output.color) == (False, False, True)
+    assert (got.output.log_level, got.output.log_file) == ("warning", None)
+
+
+def test_the_default_folder_is_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = parse(TEXT, ["192.0.2.1", "9000"], command="run")
+    assert run_config(words, resolve=str).folder == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("option", "field", "value"),
+    [
+        ("--port=2001", "port", 2001),
+        ("--port=0", "port", 0),
+        ("--port=1024", "port", 1024),
+        ("--once", "once", True),
+        ("--once", "may_start_tracker", False),
+        ("--no-tracker", "may_start_tracker", False),
+        ("--timeout=0.1", "stall_s", 0.1),
+        (f"--timeout={LONGEST_TIMEOUT_S}", "stall_s", float(LONGEST_TIMEOUT_S)),
+        ("--fetches=1", "fetches", 1),
+        (f"--fetches={MOST_FETCHES}", "fetches", MOST_FETCHES),
+        ("--verify-classic=twice", "verify_twice", True),
+        ("--verify-classic=once", "verify_twice", False),
+    ],
+)
+def test_an_option_sets_its_field(option: str, field: str, value: object) -> None:
+    assert getattr(config(option), field) == value
+
+
+@pytest.mark.parametrize(
+    ("option", "field", "value"),
+    [
+        ("--json", "json", True),
+        ("-q", "quiet", True),
+        ("--no-color", "color", False),
+        ("-v", "log_level", "info"),
+        ("--log-level=debug", "log_level", "debug"),
+        ("--log-file=x.log", "log_file", "x.log"),
+    ],
+)
+def test_an_option_sets_how_to_talk(option: str, field: str, value: object) -> None:
+    assert getattr(config(option).output, field) == value
+
+
+def test_a_level_that_was_asked_for_is_not_lowered_by_verbose() -> None:
+    assert config("-v", "--log-level=debug").output.log_level == "debug"
+    assert config("-v", "--log-level=error").output.log_level == "error"
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        *["--port=80", "--port=1023", "--port=65536", "--port=-1", "--port=x", "--port=", "--port=1.5"],
+        *["--timeout=0", "--timeout=0.09", f"--timeout={LONGEST_TIMEOUT_S + 1}", "--timeout=nan", "--timeout=soon"],
+        *["--fetches=0", f"--fetches={MOST_FETCHES + 1}", "--fetches=all", "--verify-classic=thrice"],
+    ],
+)
+def test_a_value_beyond_its_limits_is_refused_in_one_line(option: str) -> None:
+    with pytest.raises(UsageError) as error:
+        config(option)
+    assert "\n" not in str(error.value)
+
+
+def test_a_configuration_cannot_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        config().port = 5  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("inside", [".", "..", "cli", "peer/../cli"])
+def test_the_folder_that_holds_the_running_code_is_refused_with_advice(inside: str) -> None:
+    with pytest.raises(FolderUnusable, match="holds the running gsync") as error:
+        folder_of(str(Path(gsync.__file__).parent / inside))
+    assert "--dir=" in error.value.advice
+
+
+def test_a_link_to_the_running_code_is_refused_too(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(Path(gsync.__file__).parent)
+    with pytest.raises(FolderUnusable):
+        folder_of(str(link))
+
+
+def test_a_folder_that_does_not_exist_yet_is_fine(tmp_path: Path) -> None:
+    assert folder_of(str(tmp_path / "new")) == tmp_path / "new"
+
+
+def test_a_tilde_means_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert folder_of("~/Shared") == tmp_path / "Shared"
+
+
+def test_the_home_of_nobody_is_refused_in_words() -> None:
+    with pytest.raises(FolderUnusable, match="~nobody-of-this-name"):
+        folder_of("~nobody-of-this-name/Shared")
+
+
+def test_a_link_that_leads_to_itself_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(FolderUnusable, match="loop"):
+        folder_of(str(tmp_path / "loop"))
