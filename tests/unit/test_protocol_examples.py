@@ -1,4 +1,5 @@
-"""The examples of docs/PROTOCOL.md, carried out, and the tables of limits in the docs, compared with the code.
+"""The examples of docs/PROTOCOL.md, carried out; and the tables of limits, options, events and exit codes in the docs, compared
+with the code.
 
 An example is a fenced block that begins with `example` and its kind; the document says how to read one. A kind that no
 runner knows, a line that a runner does not understand, or an answer that differs in a byte fails.
@@ -10,11 +11,15 @@ import importlib
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from types import ModuleType
+from typing import get_args
 
 import pytest
 
+from gsync.cli import demo, run, tracker
+from gsync.cli.exits import Exit
 from gsync.core.directory import Directory
 from gsync.core.holders import PeerId
 from gsync.core.ignore import is_ignored
@@ -22,6 +27,8 @@ from gsync.core.model import Offer
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.vouching import Ticket, Vouching
 from gsync.errors import NameRefused, RemoteProtocolError
+from gsync.peer.events import Cause, Event
+from gsync.tracker.events import TrackerEvent
 from gsync.tracker.responses import Asker, Responses
 from gsync.wire.answers import AnswerReader, Ending
 from gsync.wire.classic import encode_initial, encode_keepalive, parse_directory, parse_peer_message
@@ -348,3 +355,27 @@ def test_the_limits_in_the_docs_are_those_of_the_code(document: str) -> None:
 def quantity(text: str) -> float:
     number, _, unit = text.strip().partition(" ")
     return float(number.replace(",", "")) * _UNITS[unit]
+
+
+@pytest.mark.parametrize("command", [run, tracker, demo])
+def test_the_guide_has_every_option(command: ModuleType) -> None:
+    guide = (DOCS / "guide.md").read_text(encoding="utf-8")
+    options = re.findall(r"(?<![\w-])--?[a-z][a-z-]*(?==[A-Z]|\b)", command.TEXT.partition("Options:")[2])
+    assert len(options) > 3
+    assert [option for option in options if not re.search(rf"`{option}[`=]", guide)] == []
+
+
+def test_the_guide_has_every_event_with_its_fields() -> None:
+    guide = (DOCS / "guide.md").read_text(encoding="utf-8")
+    told = {
+        name: re.findall(r"`(\w+)`", row) for name, row in re.findall(r"^\| `([a-z.]+)` \| ([^|]+) \|", guide, re.M)
+    }
+    for event in (*get_args(Event), *get_args(TrackerEvent)):
+        assert told.get(event.name) == [field.name for field in fields(event)], event.name
+
+
+def test_the_guide_has_every_cause_and_exit_code() -> None:
+    guide = (DOCS / "guide.md").read_text(encoding="utf-8")
+    assert [cause for cause in Cause if f"`{cause}`" not in guide] == []
+    told = {name: int(code) for code, name in re.findall(r"^\| (\d+) \| `([A-Z_]+)` \|", guide, re.M)}
+    assert told.items() <= {code.name: code.value for code in Exit}.items()
