@@ -20,7 +20,7 @@ from typing import Final
 import gevent
 
 from gsync.core.names import Endpoint
-from gsync.errors import AddressInUse, TransportError
+from gsync.errors import AddressInUse, ConnectFailed, TransportError
 from gsync.net.clock import Clock
 from gsync.net.transport import Listener, Network
 from gsync.tracker.tracker import Tracker
@@ -74,9 +74,10 @@ class EmbeddedTracker:
     def _somebody_listens(self) -> bool:
         try:
             with gevent.Timeout(PROBE_S, TransportError("no answer")), self._network.dial(self._endpoint) as stream:
-                # Never connect and leave without a message: some trackers crash on it.
-                stream.send(b'{"port":%d}\n' % self._endpoint.port)
-                stream.end_sending()
+                with contextlib.suppress(TransportError):  # it took the connection, whatever it does with it
+                    # Never connect and leave without a message: some trackers crash on it.
+                    stream.send(b'{"port":%d}\n' % self._endpoint.port)
+                    stream.end_sending()
                 return True
         except TransportError:
             return False
@@ -87,6 +88,9 @@ class EmbeddedTracker:
             self._listener = tracker.listen(ip=self._endpoint.ip, port=self._endpoint.port)
         except AddressInUse:
             return False  # somebody was quicker
+        except ConnectFailed as error:
+            log.warning("embedded.failed tracker=%s reason=%s", self._endpoint, error)
+            return False
         self._say(f"tracker {self._endpoint}: {why}")
         return True
 
