@@ -63,7 +63,7 @@ class Console:
                 )
             case ev.NamesSkipped():
                 names = ", ".join(map(shown, event.names)) + (", ..." if event.count > len(event.names) else "")
-                self.say(f"left alone, {count(event.count, 'name')}: {event.reason} ({names})")
+                self.say(f"left alone, {count(event.count, 'name')}: {shown(event.reason)} ({names})")
             case ev.PeerServing():
                 self.say(f"serving {count(event.files, 'file')} at {event.endpoint}")
             case ev.TrackerUp():

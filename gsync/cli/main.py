@@ -7,6 +7,7 @@ for, so that `gsync --help` stays quick.
 from __future__ import annotations
 
 import importlib
+import io
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -26,20 +27,22 @@ Usage:
   gsync <ip> <port> [options]         keep this folder in sync through the tracker at <ip>:<port>, until Ctrl-C
   gsync tracker [<port>] [options]    run a tracker; it prints the line to paste on the other machines
   gsync demo [options]                a tracker and three peers in temporary folders, to see it work
+  gsync stress [options]              load a swarm of processes on this machine, and check every byte
 
 On a fresh machine this alone works, and starts its own tracker:
   gsync 127.0.0.1 9000 --dir=DIR
 
-`gsync run --help`, `gsync tracker --help` and `gsync demo --help` list the options.
+`gsync run --help`, and likewise for `tracker`, `demo` and `stress`, lists the options.
 """
 
-COMMANDS: Final = ("run", "tracker", "demo")
+COMMANDS: Final = ("run", "tracker", "demo", "stress")
 
 Command = Callable[[Sequence[str]], Exit]
 
 
 def run_command(argv: Sequence[str]) -> int:
     """Run what `argv` asks for; the exit code. Every error becomes a line on stderr that says what to do."""
+    _escape_what_cannot_be_shown()
     try:
         return int(_command(argv))
     except Told as told:
@@ -82,6 +85,12 @@ def _command(argv: Sequence[str]) -> Exit:
         if hint or not rest or rest[0].startswith("-"):
             raise UsageError(f"there is no command {word!r}{hint}", advice="gsync --help")
     return _load("run")(argv)
+
+
+def _escape_what_cannot_be_shown() -> None:
+    """A name that the terminal's encoding lacks must not end the program."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _load(word: str) -> Command:
