@@ -417,3 +417,32 @@ def test_no_tracker_starts_none(cluster: Cluster) -> None:
 
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port)).close()
+
+
+# The demo.
+
+
+def test_the_demo_converges_and_cleans_up(cluster: Cluster) -> None:
+    demo = cluster.gsync("demo", "--big=8", env={"TMPDIR": str(cluster.folder("temporary"))})
+
+    assert demo.ends(within_s=90) == 0, demo.last_words()
+
+    assert demo.out
+    assert "Traceback" not in demo.err
+    assert list(cluster.folder("temporary").iterdir()) == []
+
+
+def test_a_demo_that_is_interrupted_leaves_no_process_and_no_file(cluster: Cluster) -> None:
+    temporary = cluster.folder("temporary")
+    demo = cluster.gsync("demo", "--big=64", env={"TMPDIR": str(temporary)})
+    demo.until(lambda: list(temporary.glob("**/.gsync/lock")), "a peer at work")
+
+    demo.signal(signal.SIGINT)
+
+    demo.ends(within_s=30)
+    assert "Traceback" not in demo.err
+    assert list(temporary.iterdir()) == []
+    mine = str(temporary).encode()
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            assert mine not in process.read_bytes()
