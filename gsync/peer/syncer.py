@@ -188,6 +188,8 @@ class Syncer:
             self._failed(fetch.path, source.endpoint, Blame.PATH, error)
         finally:
             self._in_flight -= 1
+            if not self._in_flight:
+                self._busy.clear()
             self._voucher.stir()
             self._wake.set()
 
@@ -290,7 +292,6 @@ class Syncer:
         if self._round_began is not None and not len(self._queue):
             seconds = self._clock.monotonic() - self._round_began
             self._round_began = None
-            self._busy.clear()
             self._events.tell(ev.SyncDone(fetched=self._round.fetched, bytes=self._round.bytes, seconds=seconds))
         if not self._announced_round:
             self._announced_round = True

@@ -279,6 +279,15 @@ def test_while_files_are_fetched_progress_is_told_four_times_a_second(room: Room
     assert progress[-1].files_done == 1
 
 
+def test_while_nothing_is_fetched_no_progress_is_told(room: Room) -> None:
+    room.fetcher.takes_s = 1.0
+    room.fetcher.gives = lambda name, endpoint: ConnectFailed("refused")
+    room.directory({"a": offer(5)})
+    gevent.sleep(1000)
+    tries = len(room.fetcher.asked)
+    assert len(room.heard.of(ev.Progress)) <= tries * 1.0 / PROGRESS_S
+
+
 # What changes meanwhile
 
 
