@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.dev
+PLOTS := $(VENV)/.plots
 
-.PHONY: help setup format check test test-all clean
+.PHONY: help setup format check test test-all bench clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -31,6 +32,13 @@ test: setup      ## the tests that need one process: unit, contract, the cluster
 
 test-all: setup  ## real processes, disks and faults (about five minutes; some parts want root)
 	$(BIN)/python -m pytest -q tests/integration tests/e2e
+
+bench: $(PLOTS)  ## how fast it is, against floors and rsync (about twenty minutes; BENCH="--quick --only=start,help" for less)
+	$(BIN)/python -P -m tests.bench $(BENCH)
+
+$(PLOTS): setup.py | $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,plots]' --config-settings editable_mode=compat
+	@touch $@
 
 clean:           ## forget everything that was made here
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -34,6 +34,7 @@ setup(
             "pytest-xdist>=3.6",
             "ruff>=0.6",
         ],
+        "plots": ["matplotlib>=3.8"],  # the pictures of `make bench`
     },
     entry_points={"console_scripts": ["gsync = gsync.__main__:main"]},
 )
