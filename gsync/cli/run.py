@@ -77,11 +77,11 @@ def _run(config: RunConfig, talk: Console | JsonLines) -> Exit:
     events.subscribe(talk.observe if not config.once else _but_tracker_down(talk))
     clock, network, workers = SystemClock(), TcpNetwork(), ThreadWorkers()
     with ExitStack() as closing:
-        closing.callback(workers.close)
         folder = DiskFolder(config.folder)
         closing.callback(folder.close)
         index = Index.open(folder.own_fd, root_id=folder.root_id)
         closing.callback(index.close)
+        closing.callback(workers.close)  # first of these: a batch that is being published ends before its index closes
         if index.fate is Fate.DAMAGED:
             events.tell(Trouble(what="the index was damaged; it is set aside in .gsync/ and made anew from the folder"))
         publisher = Publisher(folder, index, clock=clock.monotonic)

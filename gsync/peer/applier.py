@@ -42,6 +42,8 @@ REVIEW_S: Final = 1.0
 class _Waiting:
     download: Download
     size: int
+    is_taken: bool = False
+    is_withdrawn: bool = False
     outcome: AsyncResult[Outcome] = field(default_factory=AsyncResult)
 
 
@@ -100,7 +102,13 @@ class Applier:
         waiting = _Waiting(download, size)
         self._waiting_bytes += size
         self._queue.put(waiting)
-        outcome: Outcome = waiting.outcome.get()
+        try:
+            outcome: Outcome = waiting.outcome.get()
+        finally:
+            if not waiting.is_taken:  # this peer is being stopped: what nobody publishes any more leaves no temp
+                waiting.is_withdrawn = True
+                if not isinstance(download.content, bytes):
+                    self.abandon(download.content)
         return outcome
 
     def run(self) -> None:
@@ -123,6 +131,9 @@ class Applier:
         while len(batch) < BATCH_MAX_FILES and size < BATCH_MAX_BYTES and not self._queue.empty():
             batch.append(self._queue.get())
             size += batch[-1].size
+        batch = [waiting for waiting in batch if not waiting.is_withdrawn]
+        for waiting in batch:
+            waiting.is_taken = True
         return batch
 
     def _publish(self, batch: list[_Waiting]) -> None:
