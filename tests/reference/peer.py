@@ -30,16 +30,18 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 QUIRKS = {
-    "recv-2048": "take one recv of 2048 bytes for a whole directory, ignore what does not parse",
+    "recv-2048": "take one recv of 2048 bytes for a whole directory or file, ignore a directory that does not parse",
     "recv-8192": "the same with 8192 bytes",
     "short-read": "take the first recv of less than 4096 bytes for the end of a directory or file",
     "close-late": "close a served connection 1 s after its last byte",
     "never-close": "close a served connection only when the next one arrives",
     "close-middle": "close a served connection in order after half of the content",
+    "close-middle-once": "the same, but only the first time that a file is asked for",
     "pieces-1024": "serve in 1024-byte pieces with a small pause",
     "die-on-dead": "end the program when a source refuses the connection",
     "constant-port": "send 12345 as the port of a keepalive",
 }
+ONE_RECV = {"recv-2048": 2048, "recv-8192": 8192}
 RECV_BYTES = 4096
 SEND_BYTES = 65536
 NAME_BYTES = 255
@@ -70,8 +72,10 @@ class Peer:
         self.listener = socket.create_server(("127.0.0.1" if loopback else "0.0.0.0", args.port), backlog=128)
         self.port: int = self.listener.getsockname()[1]
         self.ready = False
-        self.lock = threading.Lock()  # of stdout, in_flight and unclosed
+        self.one_recv = max((size for quirk, size in ONE_RECV.items() if quirk in self.quirks), default=0)
+        self.lock = threading.Lock()  # of stdout, in_flight, cut and unclosed
         self.in_flight: set[str] = set()
+        self.cut: set[str] = set()
         self.unclosed: list[socket.socket] = []
         self.fetchers = ThreadPoolExecutor(FETCHES_AT_ONCE)
 
@@ -155,9 +159,10 @@ class Peer:
 
     def read_directories(self, conn: socket.socket) -> Iterator[Any]:
         """Choose the way to read what the tracker answers."""
-        for quirk, size in (("recv-2048", 2048), ("recv-8192", 8192), ("short-read", RECV_BYTES)):
-            if quirk in self.quirks:
-                return read_careless(conn, size, until_short=quirk == "short-read")
+        if self.one_recv:
+            return read_careless(conn, self.one_recv, until_short=False)
+        if "short-read" in self.quirks:
+            return read_careless(conn, RECV_BYTES, until_short=True)
         return read_lines(conn) if self.edition == 2 else read_objects(conn)
 
     def follow(self, directory: Any, own_ip: str) -> None:
@@ -204,10 +209,10 @@ class Peer:
         """Copy an answer into a file: in edition 1 all until the close, in edition 2 as much as the header says."""
         left = read_header(stream) if self.edition == 2 else math.inf
         while left > 0:
-            piece = stream.read1(int(min(left, RECV_BYTES)))
+            piece = stream.read1(int(min(left, self.one_recv or RECV_BYTES)))
             file.write(piece)
             left -= len(piece)
-            if not piece or ("short-read" in self.quirks and len(piece) < RECV_BYTES):
+            if not piece or self.one_recv or ("short-read" in self.quirks and len(piece) < RECV_BYTES):
                 break
         if 0 < left < math.inf:
             raise ValueError(f"ended {left} bytes early")
@@ -231,7 +236,7 @@ class Peer:
             conn.settimeout(None)
             if self.is_served(name):
                 with (self.folder / name).open("rb") as file:
-                    self.send_content(conn, file)
+                    self.send_content(conn, file, cut=self.is_to_be_cut(name))
         except (OSError, ValueError) as error:
             print(f"peer: a request failed: {error!r}", file=sys.stderr, flush=True)
         finally:
@@ -253,12 +258,19 @@ class Peer:
             conn.settimeout(REQUEST_PAUSE_S)
         raise ValueError(f"{request[:80]!r} is no request")
 
-    def send_content(self, conn: socket.socket, file: BinaryIO) -> None:
+    def is_to_be_cut(self, name: str) -> bool:
+        """Whether this answer ends in the middle."""
+        with self.lock:
+            first_time = name not in self.cut
+            self.cut.add(name)
+        return "close-middle" in self.quirks or ("close-middle-once" in self.quirks and first_time)
+
+    def send_content(self, conn: socket.socket, file: BinaryIO, *, cut: bool) -> None:
         """Send a file as this edition does."""
         left = os.fstat(file.fileno()).st_size
         if self.edition == 2:
             conn.sendall(f"Content-Length: {left}\n".encode())
-        if "close-middle" in self.quirks:
+        if cut:
             left //= 2
         piece_bytes, pause_s = (1024, 0.001) if "pieces-1024" in self.quirks else (SEND_BYTES, 0)
         conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
