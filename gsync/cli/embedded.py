@@ -53,8 +53,10 @@ class EmbeddedTracker:
             if self._record is not None:
                 self._record.remove_if_unheld()  # left by a swarm that is gone; what listens now is not embedded
             return
-        if self._host("no tracker answered, so this peer runs it") and self._record is not None:
-            self._record.hold()
+        if self._record is not None:
+            self._record.hold()  # before anybody can find us listening and take the record for one that was left
+        if not self._host("no tracker answered, so this peer runs it") and self._record is not None:
+            self._record.release()
 
     def take_over(self) -> None:
         """The tracker is away: host it if it was an embedded one whose holder has ended."""
