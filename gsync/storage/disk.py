@@ -27,7 +27,7 @@ from gsync.storage.beneath import open_beneath
 from gsync.storage.durability import Durability
 from gsync.storage.files import DiskFile, DiskStaged, fingerprint_of
 from gsync.storage.filesystem import Found, Skipped, Staged, Worth
-from gsync.storage.listing import OTHER_MOUNT, Lister, kind_of
+from gsync.storage.listing import OTHER_MOUNT, UNREADABLE, Lister, is_unreadable, kind_of
 from gsync.storage.own_folder import TRASH, OwnFolder, RandomHex
 from gsync.storage.renames import Spot
 from gsync.storage.space import floor_bytes
@@ -87,10 +87,14 @@ class DiskFolder:
             raise storage_error(error, "the folder") from error
 
     def fingerprint(self, path: RelPath) -> Fingerprint | None:
-        return self._fingerprint(self._spot(path))
+        spot = self._spot(path)
+        fingerprint = self._fingerprint(spot)
+        if fingerprint is not None and is_unreadable(spot.name, dir_fd=spot.dir_fd):
+            raise PathRefused(f"{path}: {UNREADABLE}")  # as a link: it is not announced, so nothing may replace it
+        return fingerprint
 
     def open(self, path: RelPath) -> DiskFile:
-        if self.fingerprint(path) is None:  # looked at first, for to open a device may do something
+        if self._fingerprint(self._spot(path)) is None:  # looked at first, for to open a device may do something
             raise FileVanished(f"{path}: there is no such file any more")
         try:
             fd = open_beneath(self._root_fd, path, _READ)

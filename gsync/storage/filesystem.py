@@ -120,7 +120,7 @@ class Folder(Protocol):
         ...
 
     def fingerprint(self, path: RelPath) -> Fingerprint | None:
-        """lstat of what stands at `path`, None where nothing does; anything but a regular file raises `PathRefused`."""
+        """lstat of what stands at `path`, None where nothing does; anything but a readable file raises `PathRefused`."""
         ...
 
     def open(self, path: RelPath) -> OpenFile:

@@ -18,6 +18,7 @@ from gsync.storage.files import fingerprint_of
 from gsync.storage.filesystem import Found, Skipped
 
 OTHER_MOUNT: Final = "on another mount"
+UNREADABLE: Final = "not readable by this user"
 
 _KINDS: Final = {
     stat.S_IFLNK: "a link",
@@ -72,12 +73,20 @@ class Lister:
             path = RelPath.parse(name)
         except NameRefused as refused:
             return Skipped(name=_shown(name), reason=f"its name: {refused.reason}")
+        if is_unreadable(name, dir_fd=self._root_fd):
+            return Skipped(name=_shown(name), reason=UNREADABLE)
         return Found(path=path, fingerprint=fingerprint_of(status))
 
 
 def kind_of(status: os.stat_result) -> str:
     """What `status` shows, in words, for whoever wonders why it is left alone."""
     return _KINDS.get(stat.S_IFMT(status.st_mode), "not a regular file")
+
+
+def is_unreadable(name: str, *, dir_fd: int) -> bool:
+    """Whether something stands there that we may not read: to announce it would be to promise what cannot be served."""
+    # Not with `effective_ids`: where a sandbox knows no faccessat2, everything would look unreadable.
+    return not os.access(name, os.R_OK, dir_fd=dir_fd) and os.access(name, os.F_OK, dir_fd=dir_fd)
 
 
 def _shows(known: Fingerprint, status: os.stat_result) -> bool:

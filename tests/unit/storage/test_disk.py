@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,19 @@ def root(tmp_path: Path) -> Path:
 def folder(root: Path) -> Iterator[DiskFolder]:
     with DiskFolder(root) as folder:
         yield folder
+
+
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """A block in which this process may not read what nobody may: root is somebody else meanwhile."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.setresuid(65534, 65534, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
 
 
 def descriptors() -> int:
@@ -319,3 +333,18 @@ def test_disk_errors_are_never_bare(folder: DiskFolder, root: Path) -> None:
     finally:
         replacement = os.open(root / ".gsync" / "staging", os.O_RDONLY)
         assert replacement == folder._own.staging_fd
+
+
+def test_what_cannot_be_read_is_left_alone_and_nothing_takes_its_place(root: Path, folder: DiskFolder) -> None:
+    root.chmod(0o755)
+    (root / "a").write_bytes(b"for nobody's eyes")
+    (root / "a").chmod(0)
+    (root / "b").write_bytes(b"for everybody")
+    with unprivileged():
+        found = {one.path: one for one in folder.listing() if isinstance(one, Found)}
+        [skipped] = [one for one in folder.listing() if isinstance(one, Skipped)]
+        assert (set(found), skipped) == ({"b"}, Skipped(name="a", reason="not readable by this user"))
+        with pytest.raises(PathRefused, match="not readable"):
+            folder.fingerprint(A)
+        assert folder.fingerprint(RelPath.parse("b")) == found[RelPath.parse("b")].fingerprint
+        assert folder.fingerprint(RelPath.parse("nothing")) is None
