@@ -18,7 +18,7 @@ from typing import get_args
 
 import pytest
 
-from gsync.cli import demo, run, tracker
+from gsync.cli import demo, run, stress, tracker
 from gsync.cli.exits import Exit
 from gsync.core.directory import Directory
 from gsync.core.holders import PeerId
@@ -357,10 +357,10 @@ def quantity(text: str) -> float:
     return float(number.replace(",", "")) * _UNITS[unit]
 
 
-@pytest.mark.parametrize("command", [run, tracker, demo])
+@pytest.mark.parametrize("command", [run, tracker, demo, stress])
 def test_the_guide_has_every_option(command: ModuleType) -> None:
     guide = (DOCS / "guide.md").read_text(encoding="utf-8")
-    options = re.findall(r"(?<![\w-])--?[a-z][a-z-]*(?==[A-Z]|\b)", command.TEXT.partition("Options:")[2])
+    options = re.findall(r"(?:^  |, )(--?[a-z][a-z-]*)", command.TEXT.partition("Options:")[2], re.M)
     assert len(options) > 3
     assert [option for option in options if not re.search(rf"`{option}[`=]", guide)] == []
 
