@@ -69,7 +69,7 @@ def test_what_a_killed_peer_had_given_whole_is_kept_and_nothing_else(cluster: Cl
         options = ("--seed-only", "--no-reconnect", *options)
         return cluster.reference_peer(theirs, trackers[edition], *options, edition=edition)
 
-    for round_ in range(4):
+    for round_ in range(3):
         sources = {edition: start_source(edition, "--quirk=pieces-1024") for edition in trackers}
         for edition, receiver in receivers.items():
             enough = min(len(folders.names(receiver.folder)) + rng.randrange(3, 12), len(expected))
