@@ -9,7 +9,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -52,7 +52,7 @@ Scenarios; an option changes one thing of them:
   flash      a crowd of 8, and one source that has everything
   churn      10 % of 10 peers are killed in the middle
   tracker    the tracker is killed in the middle
-  bad        half of 8 peers are bad: silent, stalling, trickling, cutting, lying about sizes, resetting
+  bad        half of 12 peers are bad: silent, stalling, trickling, cutting, lying about sizes, resetting
   giant      one file of 1 GiB among 2000 tiny ones
   soak       edits and kills for half an hour; memory, descriptors and greenlets must stay flat
 
@@ -111,6 +111,8 @@ def load_of(words: Words) -> Load:
             changes[name] = number_of(words[option], what=what, lowest=lowest_s, highest=highest_s)
     if words["--size"] is not None or words["--files"] is not None:
         changes["shares"] = shares_of(words["--size"], words["--files"])
+    if words["--classic"] and load.bad_percent:
+        raise UsageError("a classic peer is told one source for each file, so among bad ones it cannot get all")
     return replace(load, classic=words["--classic"], **changes)
 
 
@@ -181,7 +183,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     lag = report.lag_ms
     yield "loop lag", f"p50 {lag.p50:.1f} ms, p99 {lag.p99:.1f} ms, max {lag.max:.0f} ms"
     for what, growth in report.growth.items():
-        yield f"{what} grow", _growth(growth)
+        yield what, _growth(growth, size if what == "rss" else "{:.2f}".format)
 
 
 def _seconds(times: Quantiles) -> str:
@@ -200,9 +202,10 @@ def _most(shown: Mapping[str, str], values: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {shown[name]}" for name in (*first, *peers[:3])) + (" ..." if len(peers) > 3 else "")
 
 
-def _growth(growth: Growth) -> str:
+def _growth(growth: Growth, spelt: Callable[[float], str]) -> str:
     flat = "flat" if growth.is_flat else "NOT FLAT"
-    return f"{growth.per_minute:+.2f} a minute at {growth.level:.0f}, in {growth.process}: {flat}"
+    sign = "-" if growth.per_minute < 0 else "+"
+    return f"{flat}: {sign}{spelt(abs(growth.per_minute))} a minute at {spelt(growth.level)}, most in {growth.process}"
 
 
 def _write(file: Path, facts: Mapping[str, Any]) -> None:

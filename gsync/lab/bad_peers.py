@@ -1,8 +1,8 @@
 """A bad peer: announces files to a tracker as if it had them, and gives none of them to anybody.
 
-A process of its own: `python -P -m gsync.lab.bad_peers PORT VICE MANIFEST [classic]`. It must never send a whole file with
-other content: no peer could tell, since the classic dialect knows no digests. For the same reason a source of edition 1 must
-not close early, see `CLASSIC_VICES`.
+A process of its own: `python -P -m gsync.lab.bad_peers PORT VICE MANIFEST`. It speaks edition 2, where sizes are told, and must
+never send a whole file with other content, nor tell a smaller size and keep to it: the classic dialect knows no digests, so
+no peer could tell.
 """
 
 from __future__ import annotations
@@ -57,20 +57,15 @@ class Vice(Enum):
     """Sends half of it, and resets the connection."""
 
 
-CLASSIC_VICES: Final = (Vice.SILENT, Vice.STALLING, Vice.TRICKLING, Vice.RESETTING)
-"""Those that a fetcher can tell from a good source in edition 1, where the end of the connection is the end of the file."""
-
-
 def main(argv: list[str]) -> NoReturn:
     """Announce the files of the manifest at the tracker on this machine, and be bad until killed."""
     patch_sockets()
     from gsync.net.tcp import TcpNetwork
 
-    port, vice, manifest, *classic = argv
+    port, vice, manifest = argv
     sizes, trees = _read(Path(manifest))
     network, clock = TcpNetwork(), SystemClock()
-    handler = Badness(Vice(vice), sizes, tells_size=not classic)
-    listener = network.listen(ip="127.0.0.1", port=0, handler=handler, limit=_CONNECTIONS)
+    listener = network.listen(ip="127.0.0.1", port=0, handler=Badness(Vice(vice), sizes), limit=_CONNECTIONS)
     Announcer(
         network=network,
         tracker=Endpoint.parse("127.0.0.1", int(port)),
@@ -81,24 +76,22 @@ def main(argv: list[str]) -> NoReturn:
         rng=random.Random(),
         on_directory=lambda directory, own_end: None,
         on_away=lambda: None,
-        knows_gsync=not classic,
     ).run()
     raise AssertionError("an announcer never returns")
 
 
 class Badness:
-    """The handler of a bad peer's port; speaks edition 2 where it `tells_size`, else edition 1."""
+    """The handler of a bad peer's port."""
 
-    def __init__(self, vice: Vice, sizes: Mapping[str, int], *, tells_size: bool) -> None:
+    def __init__(self, vice: Vice, sizes: Mapping[str, int]) -> None:
         self._vice = vice
         self._sizes = sizes
-        self._tells_size = tells_size
 
     def __call__(self, stream: Stream) -> None:
         """Answer one request badly."""
         name = stream.receive(_REQUEST).decode("utf-8", "replace").rstrip("\n")
         size = self._sizes.get(name, 0)
-        if self._tells_size and self._vice is not Vice.SILENT:
+        if self._vice is not Vice.SILENT:
             told = size + _LIE if self._vice is Vice.LYING else size
             stream.send(b"Content-Length: %d\n" % told)
         match self._vice:

@@ -87,7 +87,7 @@ SCENARIOS: Final[Mapping[str, Load]] = MappingProxyType(
         "disjoint": Load(peers=4),
         "churn": Load(peers=10, kill_percent=10, shares=(Share(size=4 * KIB, count=500), Share(size=MIB, count=20))),
         "tracker": Load(restarts_tracker=True),
-        "bad": Load(peers=8, bad_percent=50, shares=(Share(size=4 * KIB, count=200), Share(size=MIB, count=8))),
+        "bad": Load(peers=12, bad_percent=50, shares=(Share(size=4 * KIB, count=200), Share(size=MIB, count=8))),
         "giant": Load(peers=3, shares=(Share(size=1024 * MIB, count=1), Share(size=4 * KIB, count=2000))),
         "soak": Load(
             churns=True,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterable
+from itertools import cycle
 from pathlib import Path
 from random import Random
 from typing import Final, NamedTuple
@@ -16,7 +17,7 @@ from typing import Final, NamedTuple
 from gsync.core.names import OWN_FOLDER
 from gsync.errors import NoSpace
 from gsync.lab import churn
-from gsync.lab.bad_peers import CLASSIC_VICES, Vice
+from gsync.lab.bad_peers import Vice
 from gsync.lab.contents import Author, Content, differences, has
 from gsync.lab.report import Report
 from gsync.lab.scenarios import Load, Spread
@@ -30,6 +31,9 @@ AWAY_S: Final = 1.0
 
 SETTLE_S: Final = 60.0
 """What a swarm gets to become equal after a churn: the longest backoff, twice, and time to fetch."""
+
+BAD_HOLDERS: Final = 3
+"""Bad peers that pretend to have a file: a tracker tells four of its holders, so one of those is always good."""
 
 OLDEST_MTIME_S: Final = 1_600_000_000
 
@@ -100,10 +104,8 @@ class Stress:
     def _start(self) -> None:
         """The bad ones first, so that they are the ones who are asked."""
         self._swarm.start_tracker()
-        vices = CLASSIC_VICES if self._load.classic else tuple(Vice)
-        for number in range(self._load.bad):
-            vice = vices[number % len(vices)]
-            self._swarm.start_bad_peer(f"{vice.value}-{number + 1}", vice, self._expected)
+        for number, vice in zip(range(self._load.bad), cycle(Vice), strict=False):
+            self._swarm.start_bad_peer(f"{vice.value}-{number + 1}", vice, self._announced_by(number))
         for name in self._peers:
             self._swarm.start_peer(name)
         self._say(f"started a tracker, {len(self._peers)} peers, {self._load.bad} bad peers")
@@ -111,6 +113,11 @@ class Stress:
         if self._load.churns:
             self._later(churn.EDIT_EVERY_S, self._edit)
             self._later(churn.KILL_EVERY_S, self._kill_again)
+
+    def _announced_by(self, bad: int) -> dict[str, Content]:
+        """The part of the files that this bad peer pretends to have."""
+        files = enumerate(self._expected.items())
+        return {name: content for at, (name, content) in files if (at - bad) % self._load.bad < BAD_HOLDERS}
 
     def _watch(self) -> None:
         """Until everything is everywhere, or the time is over."""

@@ -80,10 +80,9 @@ class Swarm:
 
     def start_bad_peer(self, name: str, vice: Vice, files: Mapping[str, Content]) -> None:
         """Start one that announces `files`, and has none of them."""
-        manifest = self._base / "files.json"
-        manifest.write_text(json.dumps({name: (content.size, content.mtime_s) for name, content in files.items()}))
-        classic = ["classic"] if self._load.classic else []
-        self._start(name, "gsync.lab.bad_peers", str(self._port), vice.value, str(manifest), *classic)
+        manifest = self._base / f"{name}.json"
+        manifest.write_text(json.dumps({path: (content.size, content.mtime_s) for path, content in files.items()}))
+        self._start(name, "gsync.lab.bad_peers", str(self._port), vice.value, str(manifest))
 
     def kill(self, name: str) -> None:
         """Kill a member (-9)."""
