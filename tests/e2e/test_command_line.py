@@ -40,7 +40,10 @@ def test_the_ways_to_start_are_one_program(cluster: Cluster) -> None:
         [sys.executable, "-P", "-m", "gsync"],
         [Path(sys.executable).parent / "gsync"],
     ]
-    if (REPOSITORY / ".venv" / ".gsync-installed").exists():  # else the launcher would install into the tree under test
+    stamp, setup = REPOSITORY / ".venv" / ".gsync-installed", REPOSITORY / "setup.py"
+    if (
+        stamp.exists() and stamp.stat().st_mtime > setup.stat().st_mtime
+    ):  # else it would install into the tree under test
         ways.append([REPOSITORY / "bin" / "gsync"])
 
     for words in (["--version"], ["--help"], ["run", "--help"], ["127.0.0.1", "no-port"]):
