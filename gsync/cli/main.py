@@ -77,6 +77,11 @@ def _command(argv: Sequence[str]) -> Exit:
         )
     if argv[0] == "--version":
         raise Told(f"gsync {__version__}")
+    if sys.platform != "linux":
+        raise ConfigError(
+            f"this version runs on Linux only, and this is {sys.platform}",
+            advice="run it on a Linux machine, or in a Linux container or virtual machine on this one",
+        )
     word, rest = argv[0], argv[1:]
     if word in COMMANDS:
         return _load(word)(rest)

@@ -16,6 +16,9 @@ class Displaced(Enum):
     TRASH = "trash"
     """It is superseded: its author, or a person, replaced it."""
 
+    UNSEEN_TRASH = "unseen trash"
+    """It is older, but it was never agreed with anybody: this may be the only copy, so no lack of room purges it early."""
+
     CONFLICT_COPY = "conflict copy"
     """It lost a conflict: it stays in the folder under its conflict name."""
 

@@ -12,7 +12,8 @@ anybody), and the offer with the local file:
     present  SAME                           CHANGED, NEW         Adopt
     present  OLDER                          any                  none: the others fetch ours
     present  NEWER, mtime from the future   any                  Refuse
-    present  NEWER                          UNCHANGED, NEW       Fetch, what it displaces goes to the trash
+    present  NEWER                          UNCHANGED            Fetch, what it displaces goes to the trash
+    present  NEWER                          NEW                  Fetch, what it displaces goes to the trash, unseen
     present  NEWER                          CHANGED              Fetch, what it displaces is kept as a conflict copy
     present  CONCURRENT, the offer wins     any                  Fetch, what it displaces is kept as a conflict copy
     present  CONCURRENT, the local wins     any                  none: the others keep theirs as a conflict copy
@@ -53,6 +54,13 @@ class Since(Enum):
     CHANGED = auto()
 
 
+_DISPLACED_BY_NEWER: Final = {
+    Since.UNCHANGED: Displaced.TRASH,
+    Since.NEW: Displaced.UNSEEN_TRASH,
+    Since.CHANGED: Displaced.CONFLICT_COPY,
+}
+
+
 def plan(paths: Iterable[RelPath], *, local: LocalTree, remote: RemoteTree, synced: SyncedTree, policy: Policy) -> Plan:
     """What should happen to `paths`; see the table of the module."""
     decided = (_decide(path, local.get(path), remote.get(path), synced.get(path), policy) for path in sorted(paths))
@@ -75,8 +83,7 @@ def _decide(
         case Order.NEWER if offer.version.mtime_s > policy.now_s + FUTURE_TOLERANCE_S:
             return Refuse(path=path, version=offer.version, reason=_from_the_future(offer.version, policy))
         case Order.NEWER:
-            kept = Displaced.CONFLICT_COPY if since is Since.CHANGED else Displaced.TRASH
-            return Fetch(path=path, offer=offer, expected=local, displaced=kept)
+            return Fetch(path=path, offer=offer, expected=local, displaced=_DISPLACED_BY_NEWER[since])
         case Order.CONCURRENT:
             if not wins(offer.version, local.version):
                 return None

@@ -179,7 +179,7 @@ class Applier:
         kept_as, meta = copy
         self._on_touch([kept_as])
         self._trees.note_local({kept_as: meta})
-        log.warning("file.conflict path=%r kept_as=%r", path, kept_as)
+        log.info("file.conflict path=%r kept_as=%r", path, kept_as)
         self._events.tell(FileConflict(path=path, kept_as=kept_as))
 
 

@@ -41,8 +41,8 @@ class Places:
         if fingerprint is None:
             return Placed()
         seen = row.expected is not None and fingerprint.same_content_as(row.expected)
-        if seen and row.displaced is Displaced.TRASH:
-            return self._trash(row, Worth.SUPERSEDED)
+        if seen and row.displaced is not Displaced.CONFLICT_COPY:
+            return self._trash(row, Worth.SUPERSEDED if row.displaced is Displaced.TRASH else Worth.UNSEEN)
         lost = row.loser.version if row.loser is not None else Version.from_mtime(disk_seconds(fingerprint))
         version = lost if seen else lost.edited_by(self._author, disk_seconds(fingerprint))
         return self._keep(row, fingerprint, version)

@@ -61,7 +61,7 @@ class Limbo:
             if self._is_idle(held):
                 placed = self._places.place(row)
                 del self._held[row.name]
-                if placed.trashed and row.displaced is Displaced.TRASH:
+                if placed.trashed and row.displaced is not Displaced.CONFLICT_COPY:
                     self._trashed.append(_Trashed(row, placed.trashed, self._clock()))
                 return placed
         return None

@@ -55,8 +55,8 @@ FUTURE = int(NOW.now_s) + FUTURE_TOLERANCE_S
             v(5),
             v(8),
             None,
-            Fetch(path=PATH, offer=offer(v(8)), expected=file(v(5))),
-            id="first meeting: the latest mtime wins",
+            Fetch(path=PATH, offer=offer(v(8)), expected=file(v(5)), displaced=Displaced.UNSEEN_TRASH),
+            id="first meeting: the latest mtime wins; ours may be the only copy and is never purged early",
         ),
         pytest.param(
             v(7, a=1),
@@ -84,7 +84,7 @@ FUTURE = int(NOW.now_s) + FUTURE_TOLERANCE_S
             v(5),
             v(FUTURE),
             None,
-            Fetch(path=PATH, offer=offer(v(FUTURE)), expected=file(v(5))),
+            Fetch(path=PATH, offer=offer(v(FUTURE)), expected=file(v(5)), displaced=Displaced.UNSEEN_TRASH),
             id="just within tolerance",
         ),
         pytest.param(
