@@ -3,8 +3,9 @@
     what came out                        asked for       place
     -----------------------------------  --------------  -------------------------------------------------
     what the planner saw                 TRASH           the trash, superseded
+    what the planner saw                 UNSEEN_TRASH    the trash, unseen
     what the planner saw                 CONFLICT_COPY   its conflict name, with its own version
-    anything else: an edit nobody saw    either          its conflict name, as one more edit of ours
+    anything else: an edit nobody saw    any             its conflict name, as one more edit of ours
     a conflict copy, its name taken
       by the same content                               the trash, superseded: it is in the folder already
       by other content                                  the trash, unseen, and a remark

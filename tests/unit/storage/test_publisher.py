@@ -86,6 +86,14 @@ def test_a_superseded_file_goes_to_the_trash(world: World) -> None:
     assert world.in_folder() == {"a": b"new"}
 
 
+def test_what_nobody_else_ever_had_goes_to_the_trash_unseen(world: World) -> None:
+    old = world.save("a", b"old")
+    (outcome,) = world.publish(download("a", b"new", over=old, displaced=Displaced.UNSEEN_TRASH))
+    assert isinstance(outcome, Published)
+    assert outcome.trashed.split("/")[2].endswith("-unseen")
+    assert world.folder.contents()[outcome.trashed] == b"old"
+
+
 def test_the_loser_of_a_conflict_stays_under_its_conflict_name_with_its_own_version(world: World) -> None:
     old = world.save("a.txt", b"old")
     (outcome,) = world.publish(download("a.txt", b"new", over=old, displaced=Displaced.CONFLICT_COPY))
