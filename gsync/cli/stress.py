@@ -120,7 +120,7 @@ def shares_of(mix: str | None, files: str | None) -> tuple[Share, ...]:
     """What `--size` and `--files` ask for: sizes that say how many of each, or one size, by default 4 KiB. Raises UsageError."""
     many = int(number_of(files or "1000", what="number of files", lowest=1, highest=MOST_FILES))
     shares: list[Share] = []
-    for word in (mix or "4K").split(","):
+    for word in ("4K" if mix is None else mix).split(","):
         found = _SHARE.fullmatch(word)
         if found is None:
             raise UsageError(f"{word!r} is no size", advice="--size=64K --files=1000, or --size=4K:1000,1M:50,1G:1")
@@ -166,7 +166,7 @@ def table(report: Report) -> Iterator[str]:
 
 
 def _rows(report: Report) -> Iterator[tuple[str, str]]:
-    bad = f", {report.bad_peers} bad ones" if report.bad_peers else ""
+    bad = f", {count(report.bad_peers, 'bad one')}" if report.bad_peers else ""
     classic = ", edition 1 only" if report.classic else ""
     yield "swarm", f"{count(report.peers, 'peer')}{bad}, {count(report.files, 'file')}, {size(report.bytes)}{classic}"
     if report.killed:

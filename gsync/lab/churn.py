@@ -22,8 +22,8 @@ WARM_UP_SHARE: Final = 1 / 3
 
 _FLAT: Final[Mapping[str, tuple[float, float]]] = {
     "rss": (8 * 1024 * 1024, 0.10),
-    "descriptors": (8, 0.10),
-    "greenlets": (8, 0.10),
+    "descriptors": (16, 0.10),
+    "greenlets": (32, 0.10),
 }
 """How much each may grow over what is left of the run: an allowance, and a share of its level."""
 
