@@ -13,11 +13,12 @@ import pytest
 
 from gsync.core.model import FileMeta
 from gsync.core.versions import Version
+from gsync.net.breathing import breathe
 from gsync.net.tcp import TcpNetwork
 from gsync.net.tcp_stream import TcpStream
 from gsync.net.transport import Stream
 from gsync.peer.trees import Trees
-from gsync.peer.uploader import CAREFUL_PIECE, CAREFUL_UP_TO, Uploader
+from gsync.peer.uploader import CAREFUL_PIECE, CAREFUL_UP_TO, DRAIN_S, Uploader
 from gsync.storage.disk import DiskFolder
 from gsync.storage.filesystem import Found
 
@@ -144,10 +145,13 @@ def test_the_header_of_edition_2_goes_in_its_own_segment(shop: Shop) -> None:
     assert struct.unpack_from("I", told, _DATA_SEGMENTS_IN) == (2,)
 
 
-def test_a_late_word_after_the_last_byte_resets_nothing(shop: Shop) -> None:
+def test_a_late_word_after_the_last_byte_resets_nothing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gsync.peer.uploader.DRAIN_S", 60 * DRAIN_S)  # however slow this machine is
     with shop.dial() as conn:
         conn.sendall(b"text")
         assert read_all(conn) == b"text"
+        for _ in range(3):
+            breathe()
         conn.sendall(b"\n")  # a socket that was closed and not drained would answer this with a reset, at once
         assert conn.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _CLOSE_WAIT
 
