@@ -193,7 +193,7 @@ class Cluster:
         runtime = base / "run"
         runtime.mkdir(mode=0o700)
         self._env = {k: v for k, v in os.environ.items() if k not in {"NO_COLOR", "TERM", "PYTHONPATH"}}
-        self._env |= {"XDG_RUNTIME_DIR": str(runtime), "PYTHONDONTWRITEBYTECODE": "1"}
+        self._env["XDG_RUNTIME_DIR"] = str(runtime)
         self.programs: list[Program] = []
 
     def folder(self, name: str) -> Path:
