@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from blake3 import blake3
-from gevent.event import AsyncResult
+from gevent.event import AsyncResult, Event
 from gevent.queue import Empty, Queue
 
 from gsync.core.names import RelPath
@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 
 WAITING_MAX_BYTES: Final = 2 * BATCH_MAX_BYTES
 """Contents held in memory for the publisher: one batch on its way and one that gathers; beyond, fetching pauses."""
+
+GATHER_S: Final = 0.05
+"""A batch begins at the earliest so long after the one before: it costs a flush and two transactions, be it ever so small."""
 
 EXPIRE_TRASH_S: Final = 3600.0
 """How often the trash is looked through for what is 30 days old or more than its share of the disk."""
@@ -72,6 +75,8 @@ class Applier:
         self._on_touch = on_touch
         self._queue: Queue[_Waiting] = Queue()  # bounded by is_full, which the syncer asks before it starts a fetch
         self._waiting_bytes = 0
+        self._enough = Event()  # so much waits that nothing is gained by waiting for more
+        self._last_ended = -GATHER_S
         self._publishing: frozenset[RelPath] = frozenset()
 
     @property
@@ -102,6 +107,8 @@ class Applier:
         waiting = _Waiting(download, size)
         self._waiting_bytes += size
         self._queue.put(waiting)
+        if self._waiting_bytes >= BATCH_MAX_BYTES or self._queue.qsize() >= BATCH_MAX_FILES:
+            self._enough.set()
         try:
             outcome: Outcome = waiting.outcome.get()
         finally:
@@ -127,6 +134,7 @@ class Applier:
             batch = [self._queue.get(timeout=REVIEW_S)]
         except Empty:
             return []
+        self._let_gather()
         size = batch[0].size
         while len(batch) < BATCH_MAX_FILES and size < BATCH_MAX_BYTES and not self._queue.empty():
             batch.append(self._queue.get())
@@ -135,6 +143,11 @@ class Applier:
         for waiting in batch:
             waiting.is_taken = True
         return batch
+
+    def _let_gather(self) -> None:
+        """Wait for more, unless the last batch is long past or a whole one is there already."""
+        self._enough.wait(max(self._last_ended + GATHER_S - self._clock.monotonic(), 0.0))
+        self._enough.clear()
 
     def _publish(self, batch: list[_Waiting]) -> None:
         self._publishing = frozenset(waiting.download.path for waiting in batch)
@@ -148,6 +161,7 @@ class Applier:
         for waiting, outcome in zip(batch, outcomes, strict=True):
             self._waiting_bytes -= waiting.size
             waiting.outcome.set(outcome)
+        self._last_ended = self._clock.monotonic()
 
     def _review(self) -> None:
         for outcome in self._workers.run(Pool.DISK, self._publisher.review_limbo):

@@ -14,7 +14,7 @@ from gsync.core.names import RelPath
 from gsync.errors import NoSpace, StorageError
 from gsync.net.simulation import World, simulated
 from gsync.net.tasks import TaskGroup
-from gsync.peer.applier import EXPIRE_TRASH_S, REVIEW_S, WAITING_MAX_BYTES, Applier
+from gsync.peer.applier import EXPIRE_TRASH_S, GATHER_S, REVIEW_S, WAITING_MAX_BYTES, Applier
 from gsync.peer.events import FileConflict, Trouble
 from gsync.peer.trees import Trees
 from gsync.storage.downloads import Download, Outcome, Overtaken, Published, Released, Unpublished
@@ -118,6 +118,40 @@ def test_what_gathers_while_the_disk_is_busy_goes_together(room: Room) -> None:
     gevent.sleep(10)
     assert room.publisher.batches == [["a"], ["b", "c", "d"]]
     assert [outcome.path for outcome in room.outcomes] == ["a", "b", "c", "d"]
+
+
+def test_files_that_follow_a_batch_closely_go_together(room: Room) -> None:
+    room.apply("a")
+    gevent.sleep(0.01)
+    room.apply("b")
+    gevent.sleep(0.01)
+    room.apply("c")
+    gevent.sleep(GATHER_S - 0.03)
+    assert room.publisher.batches == [["a"]]
+    gevent.sleep(0.02)
+    assert room.publisher.batches == [["a"], ["b", "c"]]
+    gevent.sleep(GATHER_S)
+    room.apply("d")
+    gevent.sleep(0.001)
+    assert room.publisher.batches == [["a"], ["b", "c"], ["d"]]
+
+
+@pytest.mark.parametrize("files", [{"count": BATCH_MAX_FILES}, {"count": 2, "size": BATCH_MAX_BYTES // 2}])
+def test_a_whole_batch_waits_for_nothing_more(room: Room, files: dict[str, int]) -> None:
+    room.apply("first")
+    gevent.sleep(0.001)
+    room.apply(*map(str, range(files["count"])), content=bytes(files.get("size", 1)))
+    gevent.sleep(0.001)
+    assert [len(batch) for batch in room.publisher.batches] == [1, files["count"]]
+
+
+def test_what_gathers_when_the_peer_is_stopped_is_not_published(room: Room) -> None:
+    room.apply("a")
+    gevent.sleep(0.01)
+    room.apply("b")
+    room.tasks.stop()
+    assert room.publisher.batches == [["a"]]
+    assert [outcome.path for outcome in room.outcomes] == ["a"]
 
 
 @pytest.mark.parametrize("count", [BATCH_MAX_FILES - 1, BATCH_MAX_FILES, BATCH_MAX_FILES + 1])
