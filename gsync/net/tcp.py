@@ -11,6 +11,7 @@ import ipaddress
 import logging
 import resource
 import socket
+from functools import lru_cache
 from typing import Any, Final
 
 import gevent
@@ -155,9 +156,15 @@ def _family(ip: str) -> socket.AddressFamily:
 
 def _endpoint(address: tuple[Any, ...]) -> Endpoint:
     """The kernel's address in our spelling: no scope, and IPv4 as IPv4 where it came through an IPv6 socket."""
-    ip = ipaddress.ip_address(address[0].partition("%")[0])
+    return Endpoint(_spelling(address[0]), address[1])
+
+
+@lru_cache(maxsize=1024)
+def _spelling(address: str) -> str:
+    """Remembered, for thousands of connections have a handful of addresses, and to judge one costs as much as to send."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
     mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
-    return Endpoint(str(mapped or ip), address[1])
+    return str(mapped or ip)
 
 
 def _stream(sock: socket.socket, *, remote: tuple[Any, ...], alive_probes: bool) -> TcpStream:
