@@ -18,7 +18,7 @@ from tests.e2e.variants import CASES, Case
 from tests.reference import peer as reference_peer
 from tests.reference import tracker as reference_tracker
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 CPU_S = 5.0
 """What a program of ours may take to start and to sync; it takes one."""
