@@ -18,7 +18,7 @@ from typing import Any, Final
 from gsync.cli.config import LONGEST_TIMEOUT_S, MOST_FETCHES
 from gsync.cli.exits import Exit, UsageError
 from gsync.cli.jsonlines import JsonLines
-from gsync.cli.text import count, duration, size
+from gsync.cli.text import count, duration, shown, size
 from gsync.cli.usage import Words, choice_of, number_of, parse
 from gsync.lab.churn import Growth
 from gsync.lab.report import Report
@@ -176,6 +176,8 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     yield "a file", _seconds(report.file_s)
     yield "first byte", _seconds(report.first_byte_s)
     yield "failed", _causes(report.failed)
+    for reason, number in list(report.reasons.items())[:SHOWN]:
+        yield "", f"{number} said {shown(reason)}"
     yield "false alarms", f"{report.late} timeouts struck although bytes were here"
     yield "CPU", _most({name: f"{cpu_s:.1f} s" for name, cpu_s in report.cpu_s.items()}, report.cpu_s)
     yield "peak RSS", _most({name: size(rss) for name, rss in report.rss_peak.items()}, report.rss_peak)

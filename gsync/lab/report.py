@@ -11,7 +11,10 @@ from gsync.lab.tally import Quantiles
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The figures of a run; `failed` and `late` count fetches that were tried again and cost nothing else."""
+    """The figures of a run; `failed` and `late` count fetches that were tried again and cost nothing else.
+
+    `reasons` has what peers said about failures most often; they say it once for each path, not at each try.
+    """
 
     peers: int
     bad_peers: int
@@ -25,6 +28,7 @@ class Report:
     file_s: Quantiles
     first_byte_s: Quantiles
     failed: Mapping[str, int]
+    reasons: Mapping[str, int]
     late: int
     cpu_s: Mapping[str, float]
     rss_peak: Mapping[str, int]

@@ -32,6 +32,8 @@ AWAY_S: Final = 1.0
 SETTLE_S: Final = 60.0
 """What a swarm gets to become equal after a churn: the longest backoff, twice, and time to fetch."""
 
+REASONS_KEPT: Final = 20
+
 BAD_HOLDERS: Final = 3
 """Bad peers that pretend to have a file: a tracker tells four of its holders, so one of those is always good."""
 
@@ -253,6 +255,7 @@ class Stress:
             file_s=Quantiles.of(tally.file_s),
             first_byte_s=Quantiles.of(tally.first_byte_s),
             failed=tally.failed,
+            reasons=dict(tally.reasons.most_common(REASONS_KEPT)),
             late=tally.late,
             cpu_s={process.name: process.usage.cpu_s for process in everybody},
             rss_peak={process.name: process.usage.rss_peak for process in everybody},

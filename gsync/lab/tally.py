@@ -44,6 +44,7 @@ class Tally:
         self.first_byte_s: list[float] = []
         self.lag_ms: list[float] = []
         self.greenlets: dict[str, int] = {}
+        self.reasons: Counter[str] = Counter()
         self.troubles: list[str] = []
         self._began: datetime | None = None
         self._ended: datetime | None = None
@@ -60,6 +61,8 @@ class Tally:
                 self._stats[process] = line
                 self.lag_ms.extend(line["lag_ms"])
                 self.greenlets[peer] = line["greenlets"]
+            case "file.skipped":
+                self.reasons[f"{line['cause']}: {line['reason']}"] += 1
             case "error" | "file.conflict":
                 self.troubles.append(f"{process}: {line.get('what') or line['event']}")
 

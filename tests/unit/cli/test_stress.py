@@ -34,6 +34,7 @@ def report(**changes: Any) -> Report:
         "file_s": Quantiles(count=20, p50=0.01, p95=0.02, p99=0.03, max=0.04),
         "first_byte_s": Quantiles(),
         "failed": {"stalled": 2, "short": 1},
+        "reasons": {"stalled: not a byte for 10 s": 2},
         "late": 4,
         "cpu_s": {"tracker.1": 0.1, "peer-1.2": 1.5},
         "rss_peak": {"tracker.1": 1024, "peer-1.2": 2048},
@@ -126,6 +127,7 @@ def test_the_table_has_a_line_for_each_figure() -> None:
         "a file        p50 10 ms, p95 20 ms, p99 30 ms, max 40 ms",
         "first byte    p50 0 ms, p95 0 ms, p99 0 ms, max 0 ms",
         "failed        3 fetches, tried again: 2 stalled, 1 short",
+        "              2 said stalled: not a byte for 10 s",
         "false alarms  4 timeouts struck although bytes were here",
         "CPU           tracker.1 0.1 s, peer-1.2 1.5 s",
         "peak RSS      tracker.1 1.0 KiB, peer-1.2 2.0 KiB",
@@ -139,7 +141,7 @@ def test_the_table_has_a_line_for_each_figure() -> None:
 def test_what_went_wrong_is_shown_by_the_first_ten() -> None:
     missing = tuple(f"peer-1: {number}" for number in range(12))
     lines = list(table(report(missing=missing, differing=("peer-2: b: another content",))))
-    assert lines[12:] == [
+    assert lines[13:] == [
         "missing       12",
         *(f"  {place}" for place in missing[:10]),
         "DIFFERENT     1",

@@ -57,6 +57,9 @@ def test_what_a_person_should_hear_of_is_kept() -> None:
     tally.hear("a", "a.1", line("error", what="no space"))
     tally.hear("a", "a.1", line("file.conflict", path="x", kept_as="y"))
     tally.hear("a", "a.1", line("tracker.down"))
+    tally.hear("a", "a.1", line("file.skipped", cause="short", reason="it ended"))
+    tally.hear("b", "b.2", line("file.skipped", cause="short", reason="it ended"))
+    assert tally.reasons == {"short: it ended": 2}
     assert tally.troubles == ["a.1: no space", "a.1: file.conflict"]
 
 
