@@ -171,7 +171,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     yield "swarm", f"{count(report.peers, 'peer')}{bad}, {count(report.files, 'file')}, {size(report.bytes)}{classic}"
     if report.killed:
         yield "killed", count(report.killed, "time")
-    yield "makespan", f"{duration(report.makespan_s)} from the first fetch to the last of {report.arrivals} arrivals"
+    yield "makespan", f"{report.makespan_s:.1f} s from the first fetch to the last of {report.arrivals} arrivals"
     yield "rate", f"{report.files_per_s:.0f} files/s, {report.bytes_per_s / 1e6:.1f} MB/s, all peers together"
     yield "a file", _seconds(report.file_s)
     yield "first byte", _seconds(report.first_byte_s)
