@@ -32,8 +32,8 @@ REPOSITORY = Path(__file__).parents[2]
 REFERENCE = REPOSITORY / "tests" / "reference"
 GSYNC = (sys.executable, "-P", "-m", "gsync")
 
-DEADLINE_S = 45.0
-"""When a condition counts as never coming true; no test says how fast something is."""
+DEADLINE_S = 90.0
+"""When a condition counts as never coming true, also on a machine with ten times more to do than it has cores."""
 
 _POLL_S = 0.02
 _ports = itertools.count(20_000 + os.getpid() * 37 % 10_000)

@@ -14,7 +14,7 @@ import pytest
 from tests.e2e import folders
 from tests.e2e.cluster import Cluster, Peer, cluster_beneath
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 BIG = 9 * 1024 * 1024
 

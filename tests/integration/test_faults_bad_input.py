@@ -15,7 +15,7 @@ from tests.e2e import folders
 from tests.e2e.cluster import Cluster, Peer, Tracker, free_port
 from tests.e2e.pretenders import PretendedSource, PretendedTracker, contents, listing
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 # Towards a tracker.
 

@@ -15,7 +15,7 @@ from tests.e2e.cluster import Cluster
 from tests.e2e.pretenders import PretendedSource, PretendedTracker, contents, listing
 from tests.integration.disks import disk_until_2038
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 HIGHEST = 4_102_444_800
 """The year 2100, the last mtime that the protocol knows."""

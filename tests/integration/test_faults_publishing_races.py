@@ -28,7 +28,7 @@ from gsync.storage.publisher import Publisher
 from tests.e2e.cluster import eventually
 from tests.integration.editor import MANNERS
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 ROUNDS = 12
 INSTANTS = ("before sync", "before exchange", "after exchange", "before has_writer", "before move_to_trash")
