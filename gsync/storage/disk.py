@@ -103,14 +103,17 @@ class DiskFolder:
         return _regular(fd, name=path)
 
     def check_root(self) -> None:
-        here = os.fstat(self._root_fd)
         try:
+            here = os.fstat(self._root_fd)
             there = os.stat(self._path)
-        except OSError as error:
+            marker_stands = self._own.marker_stands()
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise FolderUnusable(f"the folder {self._path} is gone: {error.strerror}") from error
+        except OSError as error:  # the disk does not answer now: nothing is known, and nothing concluded
+            raise storage_error(error, "the folder") from error
         if (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino):
             raise FolderUnusable(f"{self._path} is another folder now", advice="Start gsync again to sync that one.")
-        if not self._own.marker_stands():
+        if not marker_stands:
             raise FolderUnusable(f"{OWN_FOLDER!r} in {self._path} is gone or was replaced", advice="Start gsync again.")
 
     def require_space(self, count: int) -> None:
@@ -184,7 +187,10 @@ class DiskFolder:
 
     def expire_trash(self) -> list[str]:
         disk = self._disk()
-        over = expired(self._trash.boxes(), now_s=self._wall_clock(), disk_bytes=disk.f_blocks * disk.f_frsize)
+        try:
+            over = expired(self._trash.boxes(), now_s=self._wall_clock(), disk_bytes=disk.f_blocks * disk.f_frsize)
+        except OSError as error:
+            raise storage_error(error, "the trash") from error
         for box in over:
             with suppress(OSError):  # what cannot be deleted today is tried again another day
                 self._trash.remove(box)

@@ -128,7 +128,10 @@ class Folder(Protocol):
         ...
 
     def check_root(self) -> None:
-        """Raise `FolderUnusable` if the path no longer leads to the folder that was opened, or its marker is gone."""
+        """Raise `FolderUnusable` if the path no longer leads to the folder that was opened, or its marker is gone.
+
+        `StorageError` where the disk does not answer now: then nothing is known.
+        """
         ...
 
     def require_space(self, count: int) -> None:

@@ -12,6 +12,7 @@ that the copy does not speak with the original's voice. Refuses to follow links:
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -31,6 +32,9 @@ MARKER: Final = "root"
 
 _MARKER_MAX_BYTES: Final = 4096
 _ROOT_ID_BYTES: Final = 16
+_NO_FILE: Final = frozenset({errno.ELOOP, errno.ENXIO, errno.ENOTDIR})
+"""What opening a link, a socket, or something beneath what is no directory says."""
+
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 RandomHex = Callable[[int], str]
@@ -50,22 +54,30 @@ class OwnFolder:
     def open(cls, root_fd: int, *, random_hex: RandomHex) -> OwnFolder:
         """Make what is missing, take the lock. Raises `FolderLocked`, `FolderUnusable`; then nothing stays open."""
         with ExitStack() as stack:
-            fd = _open_directory(stack, OWN_FOLDER, dir_fd=root_fd)
-            _take_lock(stack, fd)
-            opened = cls(
-                fd=fd,
-                staging_fd=_open_directory(stack, STAGING, dir_fd=fd),
-                trash_fd=_open_directory(stack, TRASH, dir_fd=fd),
-                root_id=_root_id(fd, root_inode=os.fstat(root_fd).st_ino, random_hex=random_hex),
-                _stack=ExitStack(),
-            )
-            os.fsync(fd)
-            os.fsync(root_fd)
+            try:
+                opened = cls._opened(stack, root_fd, random_hex=random_hex)
+            except OSError as error:
+                raise _unusable(error.strerror or str(error)) from error
             opened._stack = stack.pop_all()
             return opened
 
+    @classmethod
+    def _opened(cls, stack: ExitStack, root_fd: int, *, random_hex: RandomHex) -> OwnFolder:
+        fd = _open_directory(stack, OWN_FOLDER, dir_fd=root_fd)
+        _take_lock(stack, fd)
+        opened = cls(
+            fd=fd,
+            staging_fd=_open_directory(stack, STAGING, dir_fd=fd),
+            trash_fd=_open_directory(stack, TRASH, dir_fd=fd),
+            root_id=_root_id(fd, root_inode=os.fstat(root_fd).st_ino, random_hex=random_hex),
+            _stack=stack,
+        )
+        os.fsync(fd)
+        os.fsync(root_fd)
+        return opened
+
     def marker_stands(self) -> bool:
-        """Whether the marker can still be read and says what it said."""
+        """Whether the marker is there and says what it said. Raises OSError where it cannot be told now."""
         marker = _read_marker(self.fd)
         return marker is not None and marker[0] == self.root_id
 
@@ -118,12 +130,14 @@ def _root_id(own_fd: int, *, root_inode: int, random_hex: RandomHex) -> str:
 
 
 def _read_marker(own_fd: int) -> tuple[str, int] | None:
-    """The id and the inode that the marker names; None where there is none that can be read."""
+    """The id and the inode that the marker names; None where there is none, or nonsense. Raises FolderUnusable, OSError."""
     try:
         fd = os.open(MARKER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=own_fd)
     except FileNotFoundError:
         return None
     except OSError as error:
+        if error.errno not in _NO_FILE:
+            raise
         raise _unusable(f"{MARKER!r} in it cannot be read ({error.strerror})") from error
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -15,6 +16,7 @@ import pytest
 
 from gsync.core.names import RelPath
 from gsync.errors import FolderLocked, FolderUnusable, NoSpace, PathRefused, StorageError
+from gsync.storage import disk, own_folder, trash
 from gsync.storage.disk import DiskFolder
 from gsync.storage.filesystem import Found, Skipped, Worth
 from gsync.storage.space import floor_bytes
@@ -156,6 +158,43 @@ def test_a_root_whose_own_folder_vanished_or_that_was_replaced_is_noticed(folder
     root.mkdir()
     with pytest.raises(FolderUnusable):
         folder.check_root()
+
+
+def failing(*_: object, **__: object) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+@pytest.mark.parametrize("call", ["fsync", "ftruncate", "pwrite", "read", "fstat"])
+def test_a_disk_that_fails_at_the_start_makes_the_folder_unusable(
+    root: Path, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with DiskFolder(root):
+        before = descriptors()
+    with monkeypatch.context() as failures:
+        failures.setattr(own_folder.os, call, failing)
+        with pytest.raises(FolderUnusable, match="Input/output error"):
+            DiskFolder(root)
+    with DiskFolder(root):
+        assert descriptors() == before
+
+
+@pytest.mark.parametrize("call", ["stat", "fstat", "open", "read"])
+def test_a_disk_that_does_not_answer_now_is_no_folder_that_is_gone(
+    folder: DiskFolder, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as failures:
+        failures.setattr(disk.os, call, failing)
+        with pytest.raises(StorageError, match="Input/output error"):
+            folder.check_root()
+    folder.check_root()
+
+
+def test_a_trash_that_cannot_be_listed_stays_as_it_is(folder: DiskFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as failures:
+        failures.setattr(trash.os, "listdir", failing)
+        with pytest.raises(StorageError, match="Input/output error"):
+            folder.expire_trash()
+    assert folder.expire_trash() == []
 
 
 def test_everything_that_is_no_regular_file_is_skipped_with_its_reason(folder: DiskFolder, root: Path) -> None:
