@@ -30,8 +30,8 @@ from gsync.core.pausing import Pause, no_pause, paused
 RESPONSE_MAX_BYTES: Final = 64 * 1024 * 1024 - 16
 """What a peer accepts as a directory, less its brackets, padding and newline."""
 
-ENTRY_MAX_BYTES: Final = 272
-"""The longest entry without its name: four IPv6 addresses with their ports, the mtime, the marks, the punctuation."""
+ENTRY_MAX_BYTES: Final = 464
+"""The longest entry without its name: eight IPv6 addresses with their ports, the mtime, the marks, the punctuation."""
 
 PAIRS_MAX: Final = 16_000_000
 """Announced (name, peer) pairs: 128 MB of arrays."""

@@ -17,10 +17,11 @@ from gsync.core.names import Endpoint
 SLOTS: Final = 4
 """Groups of askers; four for peers of ours and four for others make at most eight encodings of the directory."""
 
-ALSO_MAX: Final = 3
-"""How many further holders a peer of ours is told."""
+ALSO_MAX: Final = 7
+"""How many further holders a peer of ours is told: enough that one good holder is found behind several dead ones that came
+first, few enough that an entry stays short. One who needs others yet connects anew, and is told of other ones."""
 
-FRONT: Final = 16
+FRONT: Final = 32
 """How many holders of a version a response may choose from; those behind change no response, so that the thousandth peer
 with the same files costs nobody a new encoding."""
 

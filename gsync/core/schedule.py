@@ -33,6 +33,7 @@ BACKOFF_BASE_S: Final = 1.0
 BACKOFF_CAP_S: Final = 16.0
 """With jitter below 20 s, so that gsync heals within 30 s after a fault ends (promise P7)."""
 
+STUCK_AFTER: Final = 2
 HOPELESS_AFTER: Final = 3
 """So many failures in a row make `--once` give up on a source or a path; a running peer goes on trying."""
 
@@ -96,17 +97,22 @@ class FetchQueue:
         """Fetches that were handed out and have not ended."""
         return self._running + self._probing
 
-    def put(self, fetch: Fetch) -> None:
-        """Add or renew the fetch of a path; one that runs goes on, and its outcome is judged against the new offer."""
+    def put(self, fetch: Fetch) -> bool:
+        """Add or renew the fetch of a path; one that runs goes on, and its outcome is judged against the new offer.
+
+        Returns whether this version was not wanted before; new sources of it are no news.
+        """
         old = self._pending.get(fetch.path)
+        is_news = old is None or old.fetch.offer.version != fetch.offer.version
         if old is not None and old.fetch == fetch:
-            return
+            return False
         endpoints = {source.endpoint for source in fetch.offer.sources}
         if old is not None and old.active_at is not None:
             old.fetch, old.untried = fetch, endpoints - {old.active_at}
-            return
+            return is_news
         self._pending[fetch.path] = _Pending(fetch, endpoints)
         self._enter_lanes(fetch.path, fetch.offer.sources)
+        return is_news
 
     def discard(self, paths: Iterable[RelPath]) -> None:
         """Forget what is no longer wanted; a fetch that runs is left to end."""
@@ -187,6 +193,10 @@ class FetchQueue:
         """Whether a fetch from this source runs or could start next: the connection that vouches comes by itself."""
         lane = self._lanes.get(endpoint)
         return lane is not None and (lane.active > 0 or (bool(lane.waiting) and lane.failures == 0))
+
+    def is_stuck(self) -> bool:
+        """Whether some path has been refused by all of its sources, more than once: others should be looked for."""
+        return any(pending.failures >= STUCK_AFTER for pending in self._pending.values())
 
     def is_hopeless(self) -> bool:
         """Whether nothing runs and everything pending has failed so often that `--once` should end."""

@@ -34,9 +34,6 @@ SETTLE_S: Final = 60.0
 
 REASONS_KEPT: Final = 20
 
-BAD_HOLDERS: Final = 3
-"""Bad peers that pretend to have a file: a tracker tells four of its holders, so one of those is always good."""
-
 OLDEST_MTIME_S: Final = 1_600_000_000
 
 Say = Callable[[str], None]
@@ -107,7 +104,7 @@ class Stress:
         """The bad ones first, so that they are the ones who are asked."""
         self._swarm.start_tracker()
         for number, vice in zip(range(self._load.bad), cycle(Vice), strict=False):
-            self._swarm.start_bad_peer(f"{vice.value}-{number + 1}", vice, self._announced_by(number))
+            self._swarm.start_bad_peer(f"{vice.value}-{number + 1}", vice, self._expected)
         for name in self._peers:
             self._swarm.start_peer(name)
         self._say(f"started a tracker, {len(self._peers)} peers, {self._load.bad} bad peers")
@@ -115,11 +112,6 @@ class Stress:
         if self._load.churns:
             self._later(churn.EDIT_EVERY_S, self._edit)
             self._later(churn.KILL_EVERY_S, self._kill_again)
-
-    def _announced_by(self, bad: int) -> dict[str, Content]:
-        """The part of the files that this bad peer pretends to have."""
-        files = enumerate(self._expected.items())
-        return {name: content for at, (name, content) in files if (at - bad) % self._load.bad < BAD_HOLDERS}
 
     def _watch(self) -> None:
         """Until everything is everywhere, or the time is over."""

@@ -36,13 +36,22 @@ ANSWER_S: Final = 30.0
 
 RETRY_BASE_S: Final = 0.5
 RETRY_CAP_S: Final = 5.0
+SEEK_S: Final = 10.0
+SEEK_CAP_S: Final = 960.0
+"""How old a connection must be before it is made anew only to be told of other sources; twice as old each further time."""
+
 RECEIVE: Final = 256 * 1024
+
+
+class SeeksOthers(TransportError):
+    """The connection is made anew so that the tracker tells of other holders: it keeps to those that it told once."""
 
 
 class Announcer:
     """Keeps the conversation with `tracker` going; `on_directory` gets each directory that differs from the last.
 
-    `on_away` is called before each new try: whoever can bring the tracker back (the embedded one) does it there. Without
+    `on_away` is called before each new try: whoever can bring the tracker back (the embedded one) does it there. While
+    `lacks_sources`, a tracker of ours is dialled anew now and then: it tells a new connection of other holders. Without
     `knows_gsync` the tracker takes this peer for another program, and answers it as one.
     """
 
@@ -58,6 +67,7 @@ class Announcer:
         rng: Random,
         on_directory: Callable[[DirectoryResponse, Endpoint], None],
         on_away: Callable[[], None],
+        lacks_sources: Callable[[], bool] = lambda: False,
         knows_gsync: bool = True,
     ) -> None:
         self._network = network
@@ -69,12 +79,14 @@ class Announcer:
         self._rng = rng
         self._on_directory = on_directory
         self._on_away = on_away
+        self._lacks_sources = lacks_sources
         self._knows_gsync = knows_gsync
         self._news = Event()
         self._announced = -1
         self._tracker_is_ours = False
         self._last: bytes | None = None
         self._answers = 0
+        self._seek_after_s = SEEK_S
 
     @property
     def answers(self) -> int:
@@ -96,7 +108,11 @@ class Announcer:
                         self._converse(stream)
                     finally:
                         stream.close()  # in order, also when this peer is stopped: the tracker sees us leave
+            except SeeksOthers as error:
+                log.info("tracker.anew tracker=%s reason=%s", self._tracker, error)
+                self._seek_after_s = min(2 * self._seek_after_s, SEEK_CAP_S)
             except (TransportError, ProtocolError) as error:
+                self._seek_after_s = SEEK_S
                 log.info("tracker.down tracker=%s reason=%s", self._tracker, error)
                 failures = failures + 1 if not self._answers else 0
                 if failures:  # a connection that ends may just be made anew; only a failed try is news
@@ -142,8 +158,14 @@ class Announcer:
 
     def _keep_alive(self, stream: Stream) -> None:
         """Say something each 5 s; news at once if the last Initial is 5 s old and the tracker takes further ones."""
-        said = initial_said = self._clock.monotonic()
+        began = said = initial_said = self._clock.monotonic()
         while True:
+            if (
+                self._clock.monotonic() >= began + self._seek_after_s
+                and self._tracker_is_ours
+                and self._lacks_sources()
+            ):
+                raise SeeksOthers("none of its sources gives a file")
             if self._has_news():
                 due = min(said, initial_said) + KEEPALIVE_S
             else:

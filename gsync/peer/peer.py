@@ -200,6 +200,7 @@ class Peer:
             rng=self._rng,
             on_directory=self._directory_came,
             on_away=self._on_away,
+            lacks_sources=self._queue.is_stuck,
             knows_gsync=not self._settings.classic,
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +24,7 @@ from gsync.core.recent import Recent
 from gsync.core.schedule import Assignment, Blame, FetchQueue
 from gsync.core.versions import Version
 from gsync.errors import GsyncError, NoSpace, ProtocolError, StorageError, TransportError
+from gsync.net.breathing import breathe
 from gsync.net.clock import Clock
 from gsync.net.tasks import TaskGroup
 from gsync.peer import events as ev
@@ -43,6 +44,9 @@ IN_FLIGHT: Final = 1024
 
 REMEMBERED: Final = 10_000
 PROGRESS_S: Final = 0.25
+
+REPLANNED_AT_A_TIME: Final = 500
+"""Paths planned between two breaths: some 5 ms of work."""
 
 
 @dataclass(slots=True)
@@ -116,7 +120,13 @@ class Syncer:
 
     def replan(self, paths: Iterable[RelPath]) -> None:
         """The trees have changed at `paths`: see what should be done about them now."""
-        paths = set(paths)
+        ordered = sorted(paths)
+        for start in range(0, max(len(ordered), 1), REPLANNED_AT_A_TIME):
+            if start:
+                breathe()
+            self._replan(ordered[start : start + REPLANNED_AT_A_TIME])
+
+    def _replan(self, paths: Sequence[RelPath]) -> None:
         wanted = set()
         policy = Policy(now_s=self._clock.wall())
         trees = self._trees
@@ -124,14 +134,14 @@ class Syncer:
             match action:
                 case Fetch():
                     wanted.add(action.path)
-                    self._queue.put(action)
-                    self._events.tell(ev.FileStale(path=action.path))
+                    if self._queue.put(action):
+                        self._events.tell(ev.FileStale(path=action.path))
                 case Adopt():
                     trees.synced[action.path] = action.version
                     self._adopted[action.path] = action.version
                 case Refuse():
                     self._tell_skipped(action.path, None, ev.Cause.UNWANTED, action.reason, again=False)
-        self._queue.discard(paths - wanted)
+        self._queue.discard(path for path in paths if path not in wanted)
         self._announced_round = False
         if len(self._queue):
             self.begin_round()

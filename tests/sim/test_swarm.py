@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import gevent
 import pytest
 
+from gsync.core.holders import ALSO_MAX
+from gsync.net.transport import Stream
 from gsync.peer.events import FileConflict, FileFetched, SyncDone
-from tests.sim.cluster import Cluster, Machine, cluster
+from tests.sim.cluster import TRACKER, Cluster, Machine, cluster
 
 
 def own_files(number: int) -> dict[str, bytes]:
@@ -215,3 +218,23 @@ def _random_history(swarm: Cluster) -> tuple[set[bytes], dict[str, set[str]]]:
                 swarm.network.heal()
         swarm.rest(rng.choice([0.05, 1.0, 7.0]))
     return written, editors
+
+
+def test_a_good_source_is_found_behind_more_dead_ones_than_a_tracker_tells(tmp_path: Path) -> None:
+    with cluster(tmp_path) as swarm:
+        host = swarm.network.host("10.0.0.99")
+        for number in range(3 * ALSO_MAX):  # they came first, announce the file, and are there no more
+            gevent.spawn(_pretend, host.dial(TRACKER), 3000 + number)
+        swarm.rest(1)
+        good, guest = swarm.machine({"a.txt": b"hello"}), swarm.machine()
+        good.start(), guest.start()
+        swarm.wait_until(lambda: guest.files() == {"a.txt": b"hello"}, within_s=600)
+
+
+def _pretend(stream: Stream, port: int) -> None:
+    """Announce a file, keep the connection, and serve nothing."""
+    with stream:
+        stream.send(b'{\t"port":%d,"files":[{"name":"a.txt","mtime":1000000}]}\n' % port)
+        while stream.receive(65536):
+            gevent.sleep(5)
+            stream.send(b'{"port":%d}\n' % port)

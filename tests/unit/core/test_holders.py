@@ -13,7 +13,7 @@ def holder(number: int, *, ours: bool = True) -> Holder:
     return Holder(peer=PeerId(number), endpoint=Endpoint(f"192.0.2.{number}", 9000), speaks_gsync=ours)
 
 
-ROW = [holder(number) for number in range(20)]
+ROW = [holder(number) for number in range(40)]
 
 
 def test_the_slots_are_told_different_holders() -> None:

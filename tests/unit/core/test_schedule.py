@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from gsync.core.actions import Fetch
 from gsync.core.model import Offer, Source
 from gsync.core.names import Endpoint, RelPath
-from gsync.core.schedule import HOPELESS_AFTER, PER_SOURCE, PROBES, SILENT_DIALS, Assignment, Blame, FetchQueue
+from gsync.core.schedule import (
+    HOPELESS_AFTER,
+    PER_SOURCE,
+    PROBES,
+    SILENT_DIALS,
+    STUCK_AFTER,
+    Assignment,
+    Blame,
+    FetchQueue,
+)
 from gsync.core.versions import Version
 
 
@@ -165,3 +174,24 @@ def test_the_books_balance_whatever_happens(steps: list[tuple[int, int, int]], l
             fetches.proved(assignment.source.endpoint)
             fetches.done(assignment.fetch.path, assignment.source.endpoint)
     assert len(fetches) == 0
+
+
+def test_a_path_that_all_its_sources_failed_to_give_twice_is_stuck_until_it_is_here() -> None:
+    fetches, a, now = queue(), source(1), 0.0
+    fetches.put(fetch("f", a))
+    for _ in range(STUCK_AFTER):
+        assert not fetches.is_stuck()
+        (one,) = start_all(fetches, now)
+        fetches.failed(one.fetch.path, a.endpoint, blame=Blame.PATH, now=now)
+        now += 60.0
+    assert fetches.is_stuck()
+    (one,) = start_all(fetches, now)
+    fetches.done(one.fetch.path, a.endpoint)
+    assert not fetches.is_stuck()
+
+
+def test_new_sources_of_a_version_are_no_news_but_a_new_version_is() -> None:
+    fetches = queue()
+    assert fetches.put(fetch("f", source(1)))
+    assert not fetches.put(fetch("f", source(1), source(2)))
+    assert fetches.put(fetch("f", source(1), mtime_s=9))

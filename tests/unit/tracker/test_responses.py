@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gsync.core.directory import Directory
-from gsync.core.holders import PeerId
+from gsync.core.holders import ALSO_MAX, PeerId
 from gsync.core.names import Endpoint, RelPath
 from gsync.tracker import responses as responses_module
 from gsync.tracker.responses import ENCODINGS_MAX, Asker, Responses
@@ -70,13 +70,13 @@ def test_a_foreign_holder_has_no_mark_but_holders_of_ours_beside_it() -> None:
 
 def test_our_peer_reads_what_our_tracker_spells() -> None:
     directory = Directory()
-    for number in range(6):
+    for number in range(ALSO_MAX + 3):
         announce(directory, number, {"a": 5}, ours=True)
     said = parse_directory(Responses(directory).to(OURS))
     assert said.from_gsync
     assert said.refused == ()
     sources = said.offers[RelPath.parse("a")].sources
-    assert len(sources) == 4
+    assert len(sources) == 1 + ALSO_MAX
     assert all(source.speaks_gsync for source in sources)
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from gsync.core.holders import ALSO_MAX
 from gsync.core.model import Offer, Source
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.pausing import PAUSE_EVERY
@@ -252,14 +253,10 @@ def test_a_number_as_long_as_a_message_does_not_hang(spelt: str) -> None:
             offer(5, ("192.0.2.7", 9000, True), ("192.0.2.8", 9001, True), ("2001:db8::2", 9002, True)),
         ),
         (
-            '{"ip":"192.0.2.7","port":9000,"mtime":5,"also":"192.0.2.1:2001 192.0.2.2:2002 192.0.2.3:2003 192.0.2.4:2004"}',
-            offer(
-                5,
-                ("192.0.2.7", 9000, False),
-                ("192.0.2.1", 2001, True),
-                ("192.0.2.2", 2002, True),
-                ("192.0.2.3", 2003, True),
-            ),
+            '{"ip":"192.0.2.7","port":9000,"mtime":5,"also":"'
+            + " ".join(f"192.0.2.{n}:{2000 + n}" for n in range(10, 20))
+            + '"}',
+            offer(5, ("192.0.2.7", 9000, False), *((f"192.0.2.{n}", 2000 + n, True) for n in range(10, 10 + ALSO_MAX))),
         ),
         (
             '{"ip":"192.0.2.7","port":9000,"mtime":5,"also":"x 192.0.2.7:9000 192.0.2.1:22"}',
