@@ -31,7 +31,7 @@ test: setup      ## the tests that need one process: unit, contract, the cluster
 	$(BIN)/python -m pytest -q
 
 test-all: setup  ## real processes, disks and faults (about five minutes; some parts want root)
-	$(BIN)/python -m pytest -q tests/integration tests/e2e
+	$(BIN)/python -m pytest -q -n 4 --dist loadfile tests/integration tests/e2e
 
 bench: $(PLOTS)  ## how fast it is, against floors and rsync (about twenty minutes; BENCH="--quick --only=start,help" for less)
 	$(BIN)/python -P -m tests.bench $(BENCH)
