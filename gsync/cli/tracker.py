@@ -74,7 +74,7 @@ def _listen(tracker: Tracker, ip: str, port: int) -> Listener:
         return tracker.listen(ip=ip, port=port)
     except AddressInUse as error:
         raise UsageError(
-            f"something listens at {ip}:{port} already", advice=f"choose another port: gsync tracker {port + 1}"
+            f"something listens at {ip}:{port} already", advice="let it pick a free one: gsync tracker 0"
         ) from error
     except ConnectFailed as error:
         raise UsageError(str(error), advice=f"gsync tracker {port}") from error

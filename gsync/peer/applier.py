@@ -89,9 +89,13 @@ class Applier:
         """Whether so much waits to be published that nothing more should be fetched now."""
         return self._waiting_bytes >= WAITING_MAX_BYTES
 
-    def begin(self, path: RelPath) -> Staged:
-        """A staged file for a large download. Raises StorageError."""
-        return self._workers.run(Pool.DISK, self._publisher.begin, path)
+    def begin(self, path: RelPath, *, expected: int) -> Staged:
+        """A staged file for a large download of `expected` bytes, 0 where nobody told. Raises NoSpace, StorageError."""
+        return self._workers.run(Pool.DISK, self._begin, path, expected)
+
+    def _begin(self, path: RelPath, expected: int) -> Staged:
+        self._folder.require_space(expected)  # before a byte of it is fetched for nothing
+        return self._publisher.begin(path)
 
     def write(self, staged: Staged, hasher: blake3, data: memoryview) -> Job[None]:
         """Hash and append `data` in the transfer worker; the buffer is free again once the job is done."""

@@ -29,7 +29,7 @@ _FIRST_ROOM: Final = 16 * 1024
 class Stager(Protocol):
     """The part of the disk that a fetch needs before anything is published; all but `write` wait for the worker."""
 
-    def begin(self, path: RelPath) -> Staged: ...
+    def begin(self, path: RelPath, *, expected: int) -> Staged: ...
 
     def write(self, staged: Staged, hasher: blake3, data: memoryview) -> Job[None]: ...
 
@@ -51,6 +51,7 @@ class Intake:
     def __init__(self, path: RelPath, *, stager: Stager, expected: int | None) -> None:
         self._path = path
         self._stager = stager
+        self._expected = expected
         self._hasher = blake3()
         self._buffer = bytearray(_FIRST_ROOM if expected is None else min(max(expected, 1), BUFFER))
         self._filled = 0
@@ -97,7 +98,7 @@ class Intake:
     def _pass_on(self) -> None:
         """Hand the filled buffer to the worker and take a free one."""
         if self._staged is None:
-            self._staged = self._stager.begin(self._path)
+            self._staged = self._stager.begin(self._path, expected=self._expected or 0)
         full = memoryview(self._buffer)[: self._filled]
         self._writing.append((self._stager.write(self._staged, self._hasher, full), self._buffer))
         self._filled = 0

@@ -323,7 +323,7 @@ def real(tmp_path: Path) -> Iterator[Real]:
 
 
 def stage(real: Real, content: bytes) -> Staged:
-    staged = real.applier.begin(A)
+    staged = real.applier.begin(A, expected=0)
     hasher = blake3()
     real.applier.write(staged, hasher, memoryview(content)).get()
     assert hasher.digest() == blake3(content).digest()
@@ -336,6 +336,13 @@ def test_a_large_file_is_staged_written_and_published(real: Real) -> None:
     assert isinstance(outcome, Published)
     assert real.disk.in_folder() == {"a": b"large"}
     assert real.trees.local == {A: outcome.meta}
+
+
+def test_a_large_file_that_would_not_fit_is_refused_before_a_byte_of_it_is_fetched(real: Real) -> None:
+    real.disk.folder.disk.capacity = 1000
+    with pytest.raises(NoSpace):
+        real.applier.begin(A, expected=1_000_000)
+    assert real.disk.folder.staged_names() == []
 
 
 def test_a_large_file_that_is_abandoned_leaves_nothing(real: Real) -> None:

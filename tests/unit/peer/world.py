@@ -162,7 +162,7 @@ class Stage:
         self.abandoned: list[str] = []
         self._workers = InlineWorkers()
 
-    def begin(self, path: RelPath) -> Staged:
+    def begin(self, path: RelPath, *, expected: int) -> Staged:
         self.begun.append(path)
         return self.folder.stage()
 
