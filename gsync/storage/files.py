@@ -57,7 +57,11 @@ class DiskFile:
 
     def changed(self) -> bool:
         status = os.fstat(self._fd)
-        return (status.st_size, status.st_mtime_ns) != (self.fingerprint.size, self.fingerprint.mtime_ns)
+        was = self.fingerprint
+        if (status.st_size, status.st_mtime_ns) != (was.size, was.mtime_ns):
+            return True
+        # Some programs put the mtime back after they wrote. A file that lost its last name moved its ctime by that alone.
+        return status.st_nlink > 0 and status.st_ctime_ns != was.ctime_ns
 
     def close(self) -> None:
         if self._fd >= 0:

@@ -62,7 +62,10 @@ class OpenFile(Protocol):
         ...
 
     def changed(self) -> bool:
-        """Whether the file is no longer what it was when it was opened: size or mtime moved."""
+        """Whether the file may be no longer what it was when it was opened: size, mtime or ctime moved.
+
+        A save that replaces it does not count; what only gives it another name or other permission bits does.
+        """
         ...
 
     def close(self) -> None: ...

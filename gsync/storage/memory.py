@@ -264,8 +264,8 @@ class _MemoryFile:
         raise io.UnsupportedOperation("a file in memory has no descriptor")
 
     def changed(self) -> bool:
-        now = self._node.fingerprint()
-        return (now.size, now.mtime_ns) != (self.fingerprint.size, self.fingerprint.mtime_ns)
+        now, was = self._node.fingerprint(), self.fingerprint
+        return (now.size, now.mtime_ns, now.ctime_ns) != (was.size, was.mtime_ns, was.ctime_ns)
 
     def close(self) -> None:
         return

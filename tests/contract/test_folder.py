@@ -28,6 +28,8 @@ class Place(Protocol):
 
     def write_into(self, name: str, content: bytes) -> None: ...
 
+    def write_into_in_secret(self, name: str, content: bytes) -> None: ...
+
     def make_link(self, name: str) -> None: ...
 
     def make_directory(self, name: str) -> None: ...
@@ -54,6 +56,13 @@ class DiskPlace:
 
     def write_into(self, name: str, content: bytes) -> None:
         (self.path / name).write_bytes(content)
+
+    def write_into_in_secret(self, name: str, content: bytes) -> None:
+        path = self.path / name
+        before = path.stat()
+        path.write_bytes(content)
+        while path.stat().st_mtime_ns != before.st_mtime_ns or path.stat().st_ctime_ns == before.st_ctime_ns:
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # again, until the disk's clock has ticked
 
     def make_link(self, name: str) -> None:
         (self.path / name).symlink_to("/etc/hostname")
@@ -89,6 +98,9 @@ class MemoryPlace:
 
     def write_into(self, name: str, content: bytes) -> None:
         self.folder.edit(name, content)
+
+    def write_into_in_secret(self, name: str, content: bytes) -> None:
+        self.folder.edit(name, content, mtime_ns=self.folder.disk.names[name].mtime_ns)
 
     def make_link(self, name: str) -> None:
         self.folder.obstruct(name, "a link")
@@ -192,6 +204,13 @@ def test_an_open_file_notices_that_it_was_written_into(place: Place) -> None:
     with place.folder.open(A) as file:
         assert not file.changed()
         place.write_into(A, b"after it")
+        assert file.changed()
+
+
+def test_an_open_file_notices_that_it_was_written_into_and_given_its_old_mtime_back(place: Place) -> None:
+    place.save(A, b"before")
+    with place.folder.open(A) as file:
+        place.write_into_in_secret(A, b"after.")
         assert file.changed()
 
 

@@ -1,0 +1,189 @@
+"""faults.md row 15: a file changes while it is served; nobody ever stores a mixture of the old and the new content.
+
+Between source and receiver stands a go-between in the test's process. It lets the answer through up to a chosen byte, has a
+person change the file, and then lets the rest through: the change hits the middle of the sending for sure, since kernel and
+go-between together hold less than what is still to come.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import folders
+from tests.e2e.cluster import Cluster, Peer
+from tests.e2e.pretenders import Listener, PretendedTracker, listing
+from tests.integration.sizes import limit_s, times
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(limit_s(120))]
+
+CHANGES = 50
+AT_ONCE = 13
+
+KIB, MIB = 1024, 1024**2
+IN_FLIGHT_MAX = 5 * MIB
+"""What may have left the source and not yet passed the go-between: the kernel's largest send queue, and its own small buffer."""
+
+EASY, LARGE = 600 * KIB, 9 * MIB
+"""Sent in edition 1 in careful pieces, each when the one before was taken; and at full speed."""
+
+RECEIVE_BUFFER = 16 * KIB
+
+
+def rewritten(path: Path, new: bytes) -> None:
+    with path.open("r+b") as file:
+        file.write(new)
+
+
+def rewritten_in_secret(path: Path, new: bytes) -> None:
+    """As programs do that leave the mtime as it was: encrypted containers, editors of tags."""
+    status = path.stat()
+    rewritten(path, new)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def cut(path: Path, new: bytes) -> None:
+    with path.open("r+b") as file:
+        file.truncate(len(new))
+
+
+def added_to(path: Path, new: bytes) -> None:
+    with path.open("r+b") as file:
+        start = file.seek(0, 2)
+        file.write(new[start:])
+
+
+def replaced(path: Path, new: bytes) -> None:
+    beside = path.with_name(f"{path.name}~")
+    beside.write_bytes(new)
+    beside.replace(path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One file, what it holds before and after, how it is changed, and after how many bytes of its first answer."""
+
+    name: str
+    old: bytes
+    new: bytes
+    manner: Callable[[Path, bytes], None]
+    after: int
+
+
+MANNERS: dict[Callable[[Path, bytes], None], Callable[[bytes, bytes], bytes]] = {
+    rewritten: lambda old, other: other,
+    rewritten_in_secret: lambda old, other: other,
+    cut: lambda old, other: old[: len(old) * 2 // 3],
+    added_to: lambda old, other: old + other[: len(other) // 3],
+    replaced: lambda old, other: other,
+}
+"""How a file is changed, and what it holds then; `other` is as long as the old content, and different everywhere."""
+
+
+def _changes(edition: int, count: int) -> list[Change]:
+    rng = random.Random(15 + edition)
+    manners = list(MANNERS)
+    changes = []
+    for number in range(count):
+        size = EASY if edition == 1 and number % 2 else LARGE
+        old, other = (folders.noise(size, seed=2 * number + which) for which in (0, 1))
+        manner = manners[number // 2 % len(manners)]
+        # A careful source sends a piece when the last was taken: all that is in flight fits the buffer of the go-between.
+        in_flight = IN_FLIGHT_MAX if size == LARGE else size // 2
+        after = rng.randrange(0, size - in_flight)
+        changes.append(
+            Change(name=f"file {number:04}", old=old, new=MANNERS[manner](old, other), manner=manner, after=after)
+        )
+    return changes
+
+
+class GoBetween(Listener):
+    """Passes requests and answers on; `change` is made once, in the middle of the first answer. `lengths` are of the bodies."""
+
+    def __init__(self, source: Peer, change: Change) -> None:
+        self._port = int(source.endpoint.rpartition(":")[2])
+        self._path = source.folder / change.name
+        self._change = change
+        self.first: int | None = None
+        """How many bytes the first answer had."""
+        super().__init__()
+
+    def handle(self, conn: socket.socket) -> None:
+        request = conn.recv(64 * KIB)
+        with socket.socket() as onward:
+            onward.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+            onward.connect(("127.0.0.1", self._port))
+            onward.sendall(request)
+            if self.first is not None:
+                _pass_on(onward, conn, None)
+                return
+            self.first = _pass_on(onward, conn, self._change.after)
+            self._change.manner(self._path, self._change.new)
+            self.first += _pass_on(onward, conn, None)
+
+
+def _pass_on(source: socket.socket, to: socket.socket, count: int | None) -> int:
+    """Pass on `count` bytes, or all to the end; how many it were. An end by reset is passed on as one."""
+    passed = 0
+    try:
+        while count is None or passed < count:
+            data = source.recv(64 * KIB if count is None else min(64 * KIB, count - passed))
+            if not data:
+                break
+            to.sendall(data)
+            passed += len(data)
+    except ConnectionResetError:
+        to.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        to.close()
+    return passed
+
+
+@pytest.mark.parametrize("edition", [1, 2])
+def test_a_file_that_changes_while_it_is_served_comes_as_one_version_or_the_other(
+    cluster: Cluster, edition: int
+) -> None:
+    changes = _changes(edition, times(CHANGES) // 2)
+    counts: Counter[str] = Counter()
+    for begin in range(0, len(changes), AT_ONCE):
+        some = changes[begin : begin + AT_ONCE]
+        _serve_and_change(cluster, some, counts, edition=edition, prefix=f"{edition} {begin}")
+    print(f"row 15, edition {edition}: {len(changes)} changes: {dict(counts)}")
+    assert counts["broken off"] == sum(change.manner is not replaced for change in changes)
+
+
+def _serve_and_change(
+    cluster: Cluster, changes: list[Change], counts: Counter[str], *, edition: int, prefix: str
+) -> None:
+    home = cluster.folder(f"source {prefix}")
+    for change in changes:
+        folders.write(home, change.name, change.old)
+    with PretendedTracker() as nobody, PretendedTracker() as tracker:
+        source = cluster.peer(home, nobody.port)
+        receiver = cluster.peer(f"receiver {prefix}", tracker.port, *(["--classic"] if edition == 1 else []))
+        cluster.all_in_sync([source, receiver])
+        between = {change.name: GoBetween(source, change) for change in changes}
+        try:
+            entries = {name: (one.port, folders.OLD) for name, one in between.items()}
+            tracker.push(listing(entries, ours=edition == 2))
+            receiver.until(lambda: len(receiver.fetched) == len(changes), "every file")
+            for change in changes:
+                stored = (receiver.folder / change.name).read_bytes()
+                assert stored in (change.old, change.new), f"a chimera of {change.manner.__name__} after {change.after}"
+                counts["stored the old one" if stored == change.old else "stored the new one"] += 1
+                first = between[change.name].first
+                assert first is not None
+                whole = len(change.old) + (len(b"Content-Length: %d\n" % len(change.old)) if edition == 2 else 0)
+                counts["broken off"] += first < whole
+        finally:
+            for one in between.values():
+                one.vanish()
+        for peer in (source, receiver):
+            assert "Traceback" not in peer.err
+            peer.stop()
