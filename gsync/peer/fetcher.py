@@ -7,6 +7,7 @@ has not this file, `StorageError` blames our own disk. Every connection is close
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol, assert_never
 
@@ -16,7 +17,7 @@ from gsync.core.model import Source
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.recent import Recent
 from gsync.core.vouching import Ticket
-from gsync.errors import CutShort, GsyncError, NoAnswer, ProtocolError, Stalled
+from gsync.errors import ConnectionBroken, CutShort, GsyncError, NoAnswer, ProtocolError, Stalled
 from gsync.net.clock import Clock
 from gsync.net.transport import Network, Stream
 from gsync.peer.intake import Content, Intake, Stager
@@ -225,6 +226,7 @@ class Fetcher:
             intake.took(len(took))
             self.bytes_received += count
             pace.require(count)
+        _refuse_more(stream, answer)
         ending, rest = answer.finish()
         _pour(rest, intake)
         match ending:
@@ -277,6 +279,15 @@ def _within(stream: Stream, room: memoryview, seconds: float) -> int | None:
     with gevent.Timeout(seconds, False):
         came = stream.receive_into(room)
     return came
+
+
+def _refuse_more(stream: Stream, answer: AnswerReader) -> None:
+    """Raise where more than was promised is here already: the file grew, say. The close is not waited for: some never close."""
+    if answer.remaining == 0 and stream.is_readable():
+        more = b""
+        with suppress(ConnectionBroken):  # broken off after the last byte: all that was promised is here
+            more = stream.receive(1)
+        answer.body(memoryview(more))
 
 
 def _pour(data: bytes | memoryview, intake: Intake) -> None:

@@ -272,6 +272,20 @@ def test_more_bytes_than_promised_break_the_protocol(desk: Desk) -> None:
         desk.fetch(blurt)
 
 
+def test_more_bytes_than_promised_break_the_protocol_wherever_the_promise_ends(desk: Desk) -> None:
+    with pytest.raises(RemoteProtocolError, match=f"more than the {len(LARGE) - 1} bytes"):
+        desk.fetch(edition_2(LARGE, promised=len(LARGE) - 1))
+    assert desk.stage.folder.staged_names() == []
+
+
+def test_a_reset_after_the_last_byte_costs_nothing(desk: Desk) -> None:
+    def break_off(stream: Stream) -> None:
+        edition_2(b"text")(stream)
+        stream.reset()
+
+    assert desk.body(desk.fetch(break_off)) == b"text"
+
+
 def test_a_peer_of_ours_without_a_header_breaks_the_protocol(desk: Desk) -> None:
     with pytest.raises(RemoteProtocolError):
         desk.fetch(edition_1(b"text"), OURS)
