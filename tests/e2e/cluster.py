@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -36,7 +36,8 @@ DEADLINE_S = 90.0
 """When a condition counts as never coming true, also on a machine with ten times more to do than it has cores."""
 
 _POLL_S = 0.02
-_ports = itertools.count(20_000 + os.getpid() * 37 % 10_000)
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_ports = itertools.count(3_000 * _WORKER + os.getpid() * 37 % 3_000)  # a stretch of its own for each of four workers
 
 
 def eventually(condition: Callable[[], T], what: str, *, within_s: float = DEADLINE_S) -> T:
@@ -56,6 +57,16 @@ def skip_or_fail(reason: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(f"in CI this must run, but {reason}")
     pytest.skip(reason)
+
+
+@contextmanager
+def dead_ports(count: int) -> Iterator[list[int]]:
+    """Ports at which nobody answers, now and for as long as the block lasts: held, but never listened at."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for sock in sockets:
+            sock.bind(("127.0.0.1", 0))
+        yield [int(sock.getsockname()[1]) for sock in sockets]
 
 
 def free_port() -> int:

@@ -12,7 +12,7 @@ from contextlib import suppress
 import pytest
 
 from tests.e2e import folders
-from tests.e2e.cluster import Cluster, Peer, Tracker, free_port
+from tests.e2e.cluster import Cluster, Peer, Tracker, dead_ports
 from tests.e2e.pretenders import PretendedSource, PretendedTracker, contents, listing
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -288,8 +288,8 @@ def test_sources_of_edition_2_that_lie_give_nothing_and_cost_their_own_files_onl
 
 def test_a_directory_full_of_dead_sources_hinders_no_good_one(cluster: Cluster) -> None:
     files = {f"good {number}": os.urandom(1000) for number in range(10)}
-    with PretendedSource(contents(files)) as source, PretendedTracker() as tracker:
-        dead = {f"dead {number}": (free_port(), folders.NEW) for number in range(150)}
+    with PretendedSource(contents(files)) as source, PretendedTracker() as tracker, dead_ports(150) as ports:
+        dead = {f"dead {number}": (port, folders.NEW) for number, port in enumerate(ports)}
         tracker.answer = listing({**dead, **dict.fromkeys(files, (source.port, folders.NEW))})
         peer = cluster.peer("alice", tracker.port)
         cluster.until(lambda: folders.names(peer.folder) == files.keys(), "the good files")
