@@ -103,8 +103,10 @@ class Uploader:
     def _answer(self, stream: Stream, request: Request) -> None:
         try:
             file = self._folder.open(request.path)
-        except StorageError as error:  # closed in order without a byte: the requester goes elsewhere
+        except StorageError as error:
             log.warning("upload.refused peer=%s path=%r reason=%s", stream.remote, request.path, error)
+            if request.edition is Edition.ONE:
+                stream.reset()  # an end in order without a byte would be an empty file, and be stored as one
             return
         with file:
             self._send_whole(stream, file, request)

@@ -254,3 +254,30 @@ def test_a_source_whose_disk_fails_gives_no_half_file(cluster: Cluster, options:
         for one in struck:
             assert "Traceback" not in one.peer.err
             assert one.struck, str(one.fault)
+
+
+ASKED = 3
+"""In edition 1 an empty answer that is given twice is an empty file."""
+
+
+@pytest.mark.parametrize("options", [(), ("--classic",)], ids=["edition 2", "edition 1"])
+def test_files_that_a_source_cannot_open_for_a_while_are_not_taken_for_empty_ones(
+    cluster: Cluster, options: tuple[str, ...]
+) -> None:
+    home = cluster.folder("source")
+    for number in range(5):
+        folders.write(home, f"file {number}", folders.noise(workload.SMALL, seed=number))
+    expected = folders.looks(home)
+    with PretendedTracker() as nobody, PretendedTracker() as tracker:
+        source = cluster.peer(home, nobody.port)
+        receiver = cluster.peer("receiver", tracker.port, *options)
+        cluster.all_in_sync([source, receiver])
+        fault = straced.attached(cluster, source, Fault(calls="openat2", effect="error=EMFILE"))
+        straced.wait_until_attached([fault])
+        port = int(source.endpoint.rpartition(":")[2])
+        tracker.push(listing(dict.fromkeys(expected, (port, folders.OLD)), ours=True))
+        receiver.until(lambda: len(fault.struck) >= ASKED, "files asked for again and again")
+        assert folders.names(receiver.folder) == set()
+        fault.lift()
+        receiver.until(folders.has(receiver.folder, expected), "every file", within_s=HEALED_S)
+        assert folders.looks(receiver.folder) == expected

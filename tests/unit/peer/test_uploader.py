@@ -237,6 +237,20 @@ def test_a_name_of_ours_where_nothing_or_something_else_stands_is_closed_without
     assert shop.ask(b"b.txt\n") == (b"", "end")
 
 
+def test_a_file_of_ours_that_cannot_be_opened_is_no_empty_file_in_edition_1(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: RelPath) -> OpenFile:
+        raise StorageError(f"{path}: too many open files")
+
+    with monkeypatch.context() as failures:
+        failures.setattr(shop.folder, "open", fail)
+        assert shop.ask(b"b.txt") == (b"", "broken")
+        assert shop.ask(b"b.txt\n") == (b"", "end")
+    shop.folder.remove("b.txt")
+    assert shop.ask(b"b.txt") == (b"", "broken")
+
+
 @pytest.mark.parametrize("length", [REQUEST_LIMIT_BYTES - 1, REQUEST_LIMIT_BYTES, REQUEST_LIMIT_BYTES + 1])
 def test_a_request_of_any_length_that_names_nothing_is_closed_at_once(shop: Shop, length: int) -> None:
     assert shop.ask(b"x" * (length - 1) + b"\n") == (b"", "end")
