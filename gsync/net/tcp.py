@@ -30,6 +30,11 @@ log: Final = logging.getLogger(__name__)
 BACKLOG: Final = 1024
 """Connections that the kernel holds for a full house; more are dropped and tried again by the other side."""
 
+SHORTAGE_PAUSE_S: Final = 0.5
+"""Before the next try to accept, where no descriptor was left; those who dial wait in the kernel's line."""
+
+_SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
 LOWEST_FREE_PORT: Final = 1024
 """A port that is announced to others is never a privileged one, whatever range this machine gives out."""
 
@@ -90,7 +95,7 @@ class TcpListener:
         self._handler = handler
         self._alive_probes = alive_probes
         self._handlers = Pool(limit)
-        self._server = StreamServer(sock, self._serve, spawn=self._handlers)
+        self._server = _Server(sock, self._serve, spawn=self._handlers)
         self._server.start()
 
     def close(self, *, grace_s: float = 0.0) -> None:
@@ -108,6 +113,29 @@ class TcpListener:
                 self._handler(stream)
         except TransportError as error:
             log.debug("stream.failed remote=%s reason=%r", stream.remote, error)
+
+
+class _Server(StreamServer):  # type: ignore[misc]  # gevent says nothing of its types
+    """Where descriptors or memory are short it says so in a line and waits; gevent's own would print a traceback each time."""
+
+    _is_short = False
+
+    def do_read(self) -> tuple[socket.socket, Any] | None:
+        try:
+            accepted: tuple[socket.socket, Any] | None = super().do_read()
+        except OSError as error:
+            if error.errno not in _SHORTAGES:
+                raise
+            if not self._is_short:
+                self._is_short = True
+                log.warning("listener.waits address=%s reason=%s", self.address, error.strerror)
+            self.stop_accepting()
+            self._timer = self.loop.timer(SHORTAGE_PAUSE_S)
+            self._timer.start(self._start_accepting_if_started)
+            return None
+        if accepted is not None:
+            self._is_short = False
+        return accepted
 
 
 def resolve(host: str, *, timeout_s: float) -> str:

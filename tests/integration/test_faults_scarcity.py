@@ -1,0 +1,210 @@
+"""faults.md row 19: few descriptors, a slow disk, little memory; no crash, no busy loop, and the tracker hears on."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import gevent
+import pytest
+
+from tests.e2e import folders
+from tests.e2e.cluster import GSYNC, Cluster, Program, eventually, free_port, skip_or_fail
+from tests.e2e.pretenders import PretendedSource, PretendedTracker, contents, listing
+from tests.integration import straced
+from tests.integration.straced import Fault
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+
+DESCRIPTORS = 64
+KEEPALIVES = 2
+GAP_MAX_S = 12.0
+"""Between two keepalives, which are due each 5 s."""
+
+SHARE_MAX = 0.6
+"""Of one core, over the whole time: what spins takes all of one."""
+
+MEMORY_MAX = 128 * 1024**2
+HEALED_S = 30.0
+
+ROUNDS, ROUND_S = 20, 0.1
+"""How often a tracker is asked while it has too many guests, and after which pause."""
+
+SOURCES = 30
+"""Dialled side by side, which takes more than half of the descriptors."""
+
+FILES = {f"file {number:03}": folders.noise(2000 + number, seed=number) for number in range(60)}
+
+
+class AttentiveTracker(PretendedTracker):
+    """Notes when it heard something."""
+
+    def __init__(self) -> None:
+        self.heard_at: list[float] = []
+        super().__init__()
+
+    def handle(self, conn: socket.socket) -> None:
+        with conn.makefile("rb") as lines:
+            for line in lines:
+                self.heard_at.append(time.monotonic())
+                self.messages.append(line)
+                conn.sendall(self.answer)
+
+
+class Strained:
+    """A peer that something is scarce for, watched from now on."""
+
+    def __init__(self, peer: Program, tracker: AttentiveTracker) -> None:
+        self.peer = peer
+        self._tracker = tracker
+        self._began = time.monotonic()
+        self._heard_before = len(tracker.heard_at)
+        self._cpu_before = _cpu_s(peer.pid)
+
+    def was_heard(self) -> bool:
+        """Whether it has told the tracker that it lives, often enough to be judged."""
+        assert self.peer.code is None, self.peer.last_words()
+        return len(self._tracker.heard_at) >= self._heard_before + KEEPALIVES
+
+    def judge(self) -> None:
+        """It has not crashed, has not spun, and was never silent for long."""
+        times = [self._began, *self._tracker.heard_at[self._heard_before :], time.monotonic()]
+        gap_s = max(later - sooner for sooner, later in itertools.pairwise(times))
+        share = (_cpu_s(self.peer.pid) - self._cpu_before) / (times[-1] - times[0])
+        print(f"row 19: {self.peer.name}: longest gap {gap_s:.1f} s, {share:.0%} of a core")
+        assert self.peer.code is None, self.peer.last_words()
+        assert "Traceback" not in self.peer.err, self.peer.last_words()
+        assert gap_s < GAP_MAX_S
+        assert share < SHARE_MAX
+
+
+def _listens(port: int) -> bool:
+    return f" 0100007F:{port:04X} 00000000:0000 0A " in Path("/proc/net/tcp").read_text()
+
+
+def _cpu_s(pid: int) -> float:
+    """How long this process has computed so far, all threads."""
+    after_the_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(after_the_name[11]) + int(after_the_name[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.root("slow the disk of another process")
+def test_few_descriptors_and_a_slow_disk_are_lived_through(cluster: Cluster) -> None:
+    """Side by side, since keepalives take their time: a peer with 64 descriptors in a crowd, and one whose syncs take 5 s."""
+    straced.require_strace()
+    with ExitStack() as stack:
+        sources = [stack.enter_context(PretendedSource(contents(FILES))) for _ in range(SOURCES)]
+        for_few, for_slow = (stack.enter_context(AttentiveTracker()) for _ in range(2))
+        homes = {name: cluster.folder(name) for name in ("few", "slow")}
+        within = ["sh", "-c", f'ulimit -n {DESCRIPTORS} && exec "$@"', "sh"]
+        few = cluster.run([*within, *GSYNC, "127.0.0.1", str(for_few.port), f"--dir={homes['few']}", "--json"])
+        few.name = "64 descriptors"
+        slow = cluster.peer(homes["slow"], for_slow.port)
+        slow.name = "a slow disk"
+        for peer in (few, slow):
+            peer.until(lambda peer=peer: peer.events("sync.done"), f"{peer.name} ready")
+        fault = straced.attached(cluster, slow, Fault(calls="fsync,fdatasync,syncfs", effect="delay_enter=5000000"))
+        straced.wait_until_attached([fault])
+
+        strained = [Strained(few, for_few), Strained(slow, for_slow)]
+        crowd = stack.enter_context(ExitStack())
+        address, _, port = few.events("peer.serving")[0]["endpoint"].rpartition(":")
+        for _ in range(2 * DESCRIPTORS):
+            crowd.enter_context(socket.create_connection((address, int(port)), 20))
+        everything = {name: (sources[at % SOURCES].port, folders.OLD) for at, name in enumerate(FILES)}
+        for tracker in (for_few, for_slow):
+            tracker.push(listing(everything, ours=True))
+        for one in strained:
+            one.peer.until(one.was_heard, "keepalives")
+            one.judge()
+        assert fault.struck
+
+        crowd.close()
+        fault.lift()
+        for peer, home in ((few, homes["few"]), (slow, homes["slow"])):
+            peer.until(lambda home=home: folders.names(home) == FILES.keys(), "every file", within_s=HEALED_S)
+            assert {name: (home / name).read_bytes() for name in FILES} == FILES
+        with socket.create_connection((address, int(port)), 20) as conn:
+            name, content = next(iter(FILES.items()))
+            conn.sendall(name.encode() + b"\n")
+            with conn.makefile("rb") as answer:
+                assert answer.read() == b"Content-Length: %d\n" % len(content) + content
+
+
+def test_a_tracker_with_few_descriptors_keeps_those_it_has(cluster: Cluster) -> None:
+    """More come than it can hold: it neither spins nor falls, and whoever was there is answered; then the others are as well."""
+    with ExitStack() as stack:
+        port = free_port()
+        within = ["sh", "-c", f'ulimit -n {DESCRIPTORS} && exec "$@"', "sh"]
+        tracker = cluster.run([*within, *GSYNC, "tracker", str(port), "--listen=127.0.0.1"])
+        tracker.until(lambda: _listens(port), "somebody who listens")
+        first = stack.enter_context(socket.create_connection(("127.0.0.1", port), 20))
+        answers = stack.enter_context(first.makefile("rb"))
+        before, began = _cpu_s(tracker.pid), time.monotonic()
+        with ExitStack() as crowd:
+            for _ in range(2 * DESCRIPTORS):
+                crowd.enter_context(socket.create_connection(("127.0.0.1", port), 20))
+            for _ in range(ROUNDS):
+                first.sendall(b'{"port":5000,"files":[{"name":"a","mtime":1}]}\n')
+                assert b'"a"' in answers.readline()
+                gevent.sleep(ROUND_S)
+            share = (_cpu_s(tracker.pid) - before) / (time.monotonic() - began)
+            print(f"row 19: a tracker with {DESCRIPTORS} descriptors: {share:.0%} of a core")
+            assert tracker.code is None, tracker.last_words()
+            assert share < SHARE_MAX
+        tracker.until(lambda: cluster.directory(port).keys() == {"a"}, "an answer for one who comes now")
+        assert "Traceback" not in tracker.err, tracker.last_words()
+
+
+@contextmanager
+def memory_cgroup(limit: int) -> Iterator[Path]:
+    """A control group beneath our own in which all together may use so much memory; gone afterwards."""
+    hierarchy = Path("/sys/fs/cgroup/memory")
+    if not (hierarchy / "cgroup.procs").exists():
+        pytest.skip("there is no memory cgroup of version 1 here, and one of version 2 takes no group beside processes")
+    ours = next(line.split(":")[2] for line in Path("/proc/self/cgroup").read_text().splitlines() if ":memory:" in line)
+    above = hierarchy / ours.lstrip("/")
+    group = (above if above.is_dir() else hierarchy) / f"gsync-test-{os.getpid()}"
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text(str(limit))
+    except OSError as error:
+        if group.is_dir():
+            group.rmdir()
+        skip_or_fail(f"no memory cgroup can be made: {error}")
+    try:
+        yield group
+    finally:
+        eventually(lambda: not (group / "cgroup.procs").read_text(), "the end of all in the group")
+        group.rmdir()
+
+
+@pytest.fixture
+def little_memory() -> Iterator[Path]:
+    with memory_cgroup(MEMORY_MAX) as group:
+        yield group
+
+
+@pytest.mark.root("limit the memory of a process")
+def test_128_mb_of_memory_are_enough(little_memory: Path, cluster: Cluster) -> None:
+    files = {f"file {number:04}": folders.noise(4096, seed=number) for number in range(1000)}
+    files |= {f"large {number}": folders.noise(32 * 1024**2, seed=number) for number in range(1)}
+    home = cluster.folder("poor")
+    with PretendedSource(contents(files)) as source, PretendedTracker() as tracker:
+        inside = ["sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(little_memory)]
+        peer = cluster.run([*inside, *GSYNC, "127.0.0.1", str(tracker.port), f"--dir={home}", "--json"])
+        peer.until(lambda: peer.events("sync.done"), "its start")
+        assert str(peer.pid) in (little_memory / "cgroup.procs").read_text().split()
+        tracker.push(listing(dict.fromkeys(files, (source.port, folders.OLD)), ours=True))
+        peer.until(lambda: len(peer.events("sync.done")) > 1, "every file")
+        assert {name: (home / name).read_bytes() for name in files} == files
+        assert peer.code is None
+        peer.stop()
+        assert peer.code == 0, peer.last_words()
+        most = int((little_memory / "memory.max_usage_in_bytes").read_text())
+        print(f"row 19: {len(files)} files within {MEMORY_MAX // 1024**2} MiB, at most {most // 1024**2} MiB used")
