@@ -1,4 +1,8 @@
-"""`peers`: one source, and 1, 2, 4, 8 receivers at the same instant: all files of all of them a second."""
+"""`peers`: one source, and 1, 2, 4, 8 receivers at the same instant: all files of all of them a second.
+
+The start of the processes counts. All of them share this machine's cores: more receivers than cores show that nothing breaks
+under them, not how fast several machines are.
+"""
 
 from __future__ import annotations
 

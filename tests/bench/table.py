@@ -49,7 +49,8 @@ def number(value: float) -> str:
     """`value` with as many places as a reader can use."""
     if value >= 1000 or value == int(value):
         return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 20 else f"{value:.2f}"
+    places = 1 if value >= 20 else 2 if value >= 0.1 else 3
+    return f"{value:.{places}f}"
 
 
 def _row(row: Sequence[str], widths: Sequence[int]) -> str:
