@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.dev
 PLOTS := $(VENV)/.plots
 
-.PHONY: help setup format check test test-all bench clean
+.PHONY: help setup format check test test-all faults bench clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ test: setup      ## the tests that need one process: unit, contract, the cluster
 
 test-all: setup  ## real processes, disks and faults (about five minutes; some parts want root)
 	$(BIN)/python -m pytest -q -n 4 --dist loadfile tests/integration tests/e2e
+
+faults: setup    ## the fault rows of test-all, each as often as N says (make faults N=1000 ROWS="killed_senders or floods")
+	GSYNC_FAULTS_N=$(N) $(BIN)/python -m pytest -q -s tests/integration $(if $(ROWS),-k "$(ROWS)")
 
 bench: $(PLOTS)  ## how fast it is, against floors and rsync (about twenty minutes; BENCH="--quick --only=start,help" for less)
 	$(BIN)/python -P -m tests.bench $(BENCH)

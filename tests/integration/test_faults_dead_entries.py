@@ -15,7 +15,7 @@ from tests.e2e.cluster import Cluster
 from tests.e2e.pretenders import PretendedSource, PretendedTracker, contents
 from tests.integration.sizes import limit_s, times
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(limit_s(60))]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(limit_s(300))]
 
 DEAD = 500
 FOUND_S = 10.0

@@ -22,12 +22,13 @@ from tests.e2e.cluster import Cluster, Peer
 from tests.e2e.pretenders import PretendedSource, PretendedTracker, contents, listing
 from tests.integration.disks import memory_disk
 from tests.integration.names import corpus
+from tests.integration.sizes import limit_s, times
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(limit_s(300))]
 
 SECRET = b"a secret that stays where it is\n"
 OWNED = b"owned by whoever could write here\n"
-SWAPS = 50_000
+SWAPS = times(50_000)
 SPARSE = 1024**4
 
 

@@ -14,11 +14,12 @@ import pytest
 from tests.e2e import folders
 from tests.e2e.cluster import Cluster, Peer, Program, eventually
 from tests.e2e.pretenders import PretendedTracker
+from tests.integration.sizes import limit_s, times
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(limit_s(300))]
 
 RSS_MAX = 256 * 1024**2
-IDLE = 1200
+IDLE = times(1200)
 """Idle connections to each port: more than twice what a peer holds."""
 
 FLOOD = 64 * 1024**2
@@ -111,6 +112,7 @@ def test_idle_connections_keep_nobody_out(town: Town) -> None:
         # What the peer cannot hold it has dropped, the oldest first: descriptors stay bounded as well.
         assert town.alice.descriptors() < IDLE
     _closes_what_is_gone(town.alice)
+    print(f"row 10: {IDLE} idle connections to each port")
 
 
 def _closes_what_is_gone(program: Program) -> None:

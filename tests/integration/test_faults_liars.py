@@ -22,7 +22,7 @@ from tests.e2e.cluster import Cluster, Peer
 from tests.e2e.pretenders import PretendedSource, PretendedTracker, contents, listing
 from tests.integration.disks import memory_disk
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 HONEST_S = 10.0
 """How long it may take until the honest source has been found."""

@@ -19,7 +19,7 @@ from tests.e2e.pretenders import PretendedSource, PretendedTracker, contents, li
 from tests.integration import straced
 from tests.integration.straced import Fault
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 DESCRIPTORS = 64
 KEEPALIVES = 2
