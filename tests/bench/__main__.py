@@ -44,6 +44,7 @@ def main(argv: list[str]) -> int:
     try:
         figures = _measure_all(bench)
     finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         for place in bench.places:
             place.clear()
     return 1 if any(figure.failures for figure in figures) else 0
