@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import contextlib
 import os
 import socket
 import stat
@@ -101,7 +102,8 @@ def _ask(port: int, request: bytes) -> bytes:
     got = b""
     with suppress(ConnectionResetError), socket.create_connection(("127.0.0.1", port), 20) as conn:
         conn.sendall(request)
-        conn.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError):  # a file that cannot be opened just then is answered with a reset
+            conn.shutdown(socket.SHUT_WR)
         while data := conn.recv(65536):
             got += data
     return got
