@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import contextlib
 import os
 import socket
 import stat
@@ -102,7 +101,7 @@ def _ask(port: int, request: bytes) -> bytes:
     got = b""
     with suppress(ConnectionResetError), socket.create_connection(("127.0.0.1", port), 20) as conn:
         conn.sendall(request)
-        with contextlib.suppress(OSError):  # a file that cannot be opened just then is answered with a reset
+        with suppress(OSError):  # a file that cannot be opened just then is answered with a reset
             conn.shutdown(socket.SHUT_WR)
         while data := conn.recv(65536):
             got += data
