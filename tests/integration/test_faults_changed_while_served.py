@@ -101,7 +101,7 @@ def _changes(edition: int, count: int) -> list[Change]:
         manner = manners[number // 2 % len(manners)]
         # A careful source sends a piece when the last was taken: all that is in flight fits the buffer of the go-between.
         in_flight = size // 2 if size == CAREFUL else IN_FLIGHT_MAX
-        after = rng.randrange(0, size - in_flight)
+        after = rng.randrange(1, size - in_flight)  # from the first byte on: then it has been opened
         changes.append(
             Change(name=f"file {number:04}", old=old, new=MANNERS[manner](old, other), manner=manner, after=after)
         )
@@ -109,12 +109,13 @@ def _changes(edition: int, count: int) -> list[Change]:
 
 
 class GoBetween(Listener):
-    """Passes requests and answers on; `change` is made once, in the middle of the first answer. `lengths` are of the bodies."""
+    """Passes requests and answers on; `change` is made once, in the middle of the first answer."""
 
     def __init__(self, source: Peer, change: Change) -> None:
         self._port = int(source.endpoint.rpartition(":")[2])
         self._path = source.folder / change.name
         self._change = change
+        self._is_taken = False
         self.first: int | None = None
         """How many bytes the first answer had."""
         super().__init__()
@@ -125,9 +126,10 @@ class GoBetween(Listener):
             onward.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
             onward.connect(("127.0.0.1", self._port))
             onward.sendall(request)
-            if self.first is not None:
+            if self._is_taken:
                 _pass_on(onward, conn, None)
                 return
+            self._is_taken = True
             self.first = _pass_on(onward, conn, self._change.after)
             self._change.manner(self._path, self._change.new)
             self.first += _pass_on(onward, conn, None)
