@@ -90,6 +90,7 @@ class Syncer:
         self._verify_twice = verify_twice
         self._wake = Event()
         self._in_flight = 0
+        self._planning = 0
         self._adopted: dict[RelPath, Version | None] = {}
         self._told: Recent[RelPath, str] = Recent(REMEMBERED)
         self._came_empty: Recent[RelPath, Version] = Recent(REMEMBERED)
@@ -110,7 +111,9 @@ class Syncer:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is pending, or nothing of it can be had."""
-        return not self._in_flight and not self._adopted and (not len(self._queue) or self._queue.is_hopeless())
+        if self._planning or self._in_flight or self._adopted:
+            return False
+        return not len(self._queue) or self._queue.is_hopeless()
 
     def begin_round(self) -> None:
         """The first directory is here: whatever it brings, being in sync with it is worth a word."""
@@ -121,10 +124,16 @@ class Syncer:
     def replan(self, paths: Iterable[RelPath]) -> None:
         """The trees have changed at `paths`: see what should be done about them now."""
         ordered = sorted(paths)
-        for start in range(0, max(len(ordered), 1), REPLANNED_AT_A_TIME):
-            if start:
-                breathe()
-            self._replan(ordered[start : start + REPLANNED_AT_A_TIME])
+        self._planning += 1  # what is planned in part is not idle, however little the first part asks for
+        try:
+            for start in range(0, len(ordered), REPLANNED_AT_A_TIME):
+                if start:
+                    breathe()
+                self._replan(ordered[start : start + REPLANNED_AT_A_TIME])
+        finally:
+            self._planning -= 1
+            self._announced_round = False
+            self._wake.set()
 
     def _replan(self, paths: Sequence[RelPath]) -> None:
         wanted = set()
@@ -142,7 +151,6 @@ class Syncer:
                 case Refuse():
                     self._tell_skipped(action.path, None, ev.Cause.UNWANTED, action.reason, again=False)
         self._queue.discard(path for path in paths if path not in wanted)
-        self._announced_round = False
         if len(self._queue):
             self.begin_round()
         self._wake.set()

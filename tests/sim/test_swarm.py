@@ -10,6 +10,7 @@ import pytest
 from gsync.core.holders import ALSO_MAX
 from gsync.net.transport import Stream
 from gsync.peer.events import FileConflict, FileFetched, SyncDone
+from gsync.peer.syncer import REPLANNED_AT_A_TIME
 from tests.sim.cluster import TRACKER, Cluster, Machine, cluster
 
 
@@ -238,3 +239,17 @@ def _pretend(stream: Stream, port: int) -> None:
         while stream.receive(65536):
             gevent.sleep(5)
             stream.send(b'{"port":%d}\n' % port)
+
+
+def test_once_does_not_end_between_two_parts_of_a_long_plan(tmp_path: Path) -> None:
+    files = {f"{number:04}.txt": b"%d" % number for number in range(3 * REPLANNED_AT_A_TIME)}
+    already_here = dict(sorted(files.items())[: 2 * REPLANNED_AT_A_TIME])
+    with cluster(tmp_path) as swarm:
+        origin, guest = swarm.machine(files), swarm.machine(already_here)
+        origin.start()
+        swarm.rest(1)
+        guest.start(once=True)
+        swarm.wait_until(lambda: not guest.is_running)
+        assert guest.files() == files
+        assert guest.summary is not None
+        assert (guest.summary.fetched, guest.summary.left) == (REPLANNED_AT_A_TIME, 0)
