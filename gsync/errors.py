@@ -28,10 +28,6 @@ class RemoteProtocolError(ProtocolError):
     """The other side said something that the protocol does not allow; its connection is dropped."""
 
 
-class LocalProtocolError(ProtocolError):
-    """We were about to say something that the protocol does not allow: a defect of ours."""
-
-
 class TransportError(GsyncError):
     """The network did not carry it; another try, later or elsewhere, may."""
 

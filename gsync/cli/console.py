@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from typing import Final, TextIO, assert_never
 
+from gsync.cli.exits import output_errors
 from gsync.cli.text import count, duration, shown, size
 from gsync.peer import events as ev
 
@@ -34,15 +35,13 @@ class Console:
     def say(self, line: str) -> None:
         """A line of talk, on stderr; not with -q."""
         if not self._quiet:
-            self._clear()
-            print(line, file=self._err, flush=True)
+            self._print(line, self._err)
 
     def error(self, what: str, advice: str = "") -> None:
         """A line that a person must see, with or without -q, and what to do about it."""
-        self._clear()
-        print(self._paint(f"gsync: {shown(what)}", "31"), file=self._err, flush=True)
+        self._print(self._paint(f"gsync: {shown(what)}", "31"), self._err)
         if advice:
-            print(f"  {shown(advice)}", file=self._err, flush=True)
+            self._print(f"  {shown(advice)}", self._err)
 
     def observe(self, event: ev.Event) -> None:
         """Print what `event` means to a person."""
@@ -85,7 +84,8 @@ class Console:
 
     def close(self) -> None:
         """Leave the terminal with a clean line."""
-        self._clear()
+        with output_errors():
+            self._clear()
 
     def _tracker_down(self, event: ev.TrackerDown) -> None:
         if self._away:  # said once; the tries go on in silence
@@ -105,23 +105,28 @@ class Console:
             return
         if self._live:
             width = _width(self._err)
-            self._err.write(f"\r{line[: width - 1]}\x1b[K")
-            self._err.flush()
+            with output_errors():
+                self._err.write(f"\r{line[: width - 1]}\x1b[K")
+                self._err.flush()
             self._live_shown = True
         elif self._monotonic() - self._last_plain >= PLAIN_PROGRESS_EVERY_S:
             self._last_plain = self._monotonic()
-            print(line, file=self._err, flush=True)
+            self._print(line, self._err)
 
     def _data(self, line: str) -> None:
         if not self._quiet:
+            self._print(line, self._out)
+
+    def _print(self, line: str, out: TextIO) -> None:
+        with output_errors():
             self._clear()
-            print(line, file=self._out, flush=True)
+            print(line, file=out, flush=True)
 
     def _clear(self) -> None:
         if self._live_shown:
+            self._live_shown = False
             self._err.write(_CLEAR_LINE)
             self._err.flush()
-            self._live_shown = False
 
     def _paint(self, text: str, code: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self._color else text

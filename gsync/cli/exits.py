@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 
 from gsync.errors import AddressInUse, ConfigError, GsyncError, NoSpace, TransportError
@@ -14,7 +16,6 @@ class Exit(IntEnum):
     ERROR = 1
     USAGE = 2
     NO_TRACKER = 3
-    NO_SUCH = 4
     PARTIAL = 5
     INTEGRITY = 8
     NO_SPACE = 9
@@ -25,6 +26,25 @@ class Exit(IntEnum):
 
 class UsageError(ConfigError):
     """The command line cannot be understood, or asks for something that cannot be."""
+
+
+class OutputLost(GsyncError):
+    """What gsync has to say cannot be written where it was sent: a full disk behind a redirection, for one."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"cannot write to stdout or stderr ({error.strerror})")
+        self.advice = "send the output elsewhere, or say less: -q"
+
+
+@contextmanager
+def output_errors() -> Iterator[None]:
+    """Within it an OSError of writing becomes OutputLost; a broken pipe stays one: there nobody is left to tell."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputLost(error) from error
 
 
 class Unreachable(GsyncError):

@@ -8,6 +8,7 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
+from gsync.cli.exits import output_errors
 from gsync.core.names import Endpoint
 from gsync.peer.events import Event, Progress
 from gsync.tracker.events import TrackerEvent
@@ -34,8 +35,9 @@ class JsonLines:
     def write(self, name: str, facts: dict[str, Any]) -> None:
         """Write one line named `name` with these facts, which are plain JSON values."""
         line = {"v": SCHEMA_VERSION, "time": _now(), "event": name, **facts}
-        self._out.write(json.dumps(line, separators=(",", ":")) + "\n")
-        self._out.flush()
+        with output_errors():
+            self._out.write(json.dumps(line, separators=(",", ":")) + "\n")
+            self._out.flush()
 
     def close(self) -> None:
         """Nothing is held back; there is nothing to end."""

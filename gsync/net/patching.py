@@ -7,13 +7,9 @@ from a pool thread hung, with `patch_select` the file watcher broke.
 
 from __future__ import annotations
 
-from typing import Final
-
 from gevent import monkey
 
 from gsync.errors import ConfigError
-
-PATCHED_MODULES: Final = ("socket", "ssl")
 
 
 def patch_sockets() -> None:

@@ -17,9 +17,11 @@ from gevent.event import Event
 from gsync.core.backoff import Random
 from gsync.core.model import Offer, Source
 from gsync.core.names import Endpoint, RelPath
+from gsync.core.pausing import paused
 from gsync.core.schedule import FetchQueue
 from gsync.core.versions import Version
 from gsync.errors import GsyncError
+from gsync.net.breathing import breathe
 from gsync.net.clock import Clock
 from gsync.net.lag import LoopLag
 from gsync.net.tasks import TaskGroup
@@ -47,8 +49,6 @@ FETCHES: Final = 16
 
 ACCEPTING: Final = CONNECTIONS + 64
 """What the listener takes in; the uploader drops the oldest idle ones down to CONNECTIONS, so the door never blocks."""
-
-CLOSING_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,8 +213,15 @@ class Peer:
 
     def _directory_came(self, directory: DirectoryResponse, own_end: Endpoint) -> None:
         offers: dict[RelPath, Offer] = {}
-        for path, offer in directory.offers.items():
-            sources = tuple(source for source in offer.sources if self._may_dial(source, own_end))
+        judged: dict[Source, bool] = {}  # thousands of entries name a handful of sources: each is judged once
+
+        def allowed(source: Source) -> bool:
+            if source not in judged:
+                judged[source] = self._may_dial(source, own_end)
+            return judged[source]
+
+        for path, offer in paused(directory.offers.items(), breathe):
+            sources = tuple(filter(allowed, offer.sources))
             if sources:
                 offers[path] = offer if sources == offer.sources else replace(offer, sources=sources)
         if not self._heard_tracker:

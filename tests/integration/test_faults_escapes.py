@@ -50,8 +50,7 @@ class Neighbourhood:
         ):
             (self.folder / name).symlink_to(target)
         os.mkfifo(self.folder / "fifo")
-        with socket.socket(socket.AF_UNIX) as unix:
-            unix.bind(str(Path(os.path.relpath(self.folder / "socket"))))
+        _bind(self.folder / "socket")
         (self.folder / "subfolder").mkdir()
         self._before = self.surroundings()
 
@@ -71,6 +70,16 @@ class Neighbourhood:
                 content = path.read_bytes() if stat.S_ISREG(status.st_mode) else b""
                 seen[str(path)] = (status.st_ino, status.st_mode, content)
         return seen
+
+
+def _bind(path: Path) -> None:
+    """Leave a socket at `path`, however long that is: the address of one holds 107 bytes."""
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with socket.socket(socket.AF_UNIX) as unix:
+            unix.bind(f"/proc/self/fd/{descriptor}/{path.name}")
+    finally:
+        os.close(descriptor)
 
 
 @pytest.fixture
