@@ -1,11 +1,15 @@
-"""What a plan is made of: things to do, one path each, free of order among themselves."""
+"""What a plan is made of: things to do, one path each, free of order among themselves unless said otherwise.
+
+Whoever carries them out does directories before what is in them when making, and after when removing.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
-from gsync.core.model import FileMeta, Offer
+from gsync.core.model import FileMeta, Offer, Record, Tombstone
 from gsync.core.names import RelPath
 from gsync.core.versions import Version
 
@@ -25,20 +29,107 @@ class Displaced(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetch:
-    """Bring this offer's content and put it in place of `expected` (None: of nothing)."""
+    """Bring this offer's content and put it in place of `expected` (None: of nothing).
+
+    `version` is what it is published as: the offer's, or the join of both where a conflict is settled by it. `path` differs from
+    the record's own path where an edit follows a file to the name that it was moved to.
+    """
 
     path: RelPath
     offer: Offer
     expected: FileMeta | None = None
     displaced: Displaced = Displaced.TRASH
+    settles: Version | None = None
+    """The version to publish as, where it is not the offer's own."""
+
+    @property
+    def version(self) -> Version:
+        return self.settles or self.offer.version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MakeDirectory:
+    """Let a directory stand at `path`, in place of `expected` (a file or link; None: of nothing)."""
+
+    path: RelPath
+    record: Record
+    version: Version
+    expected: FileMeta | None = None
+    displaced: Displaced = Displaced.TRASH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MakeLink:
+    """Let a symlink with the record's target stand at `path`, in place of `expected` (None: of nothing)."""
+
+    path: RelPath
+    record: Record
+    version: Version
+    expected: FileMeta | None = None
+    displaced: Displaced = Displaced.TRASH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remove:
+    """Take `expected` away from `path`: a file or link goes to the trash, a directory is removed if nothing is left in it."""
+
+    path: RelPath
+    expected: FileMeta
+    tombstone: Tombstone
+    displaced: Displaced = Displaced.TRASH
+    """Never CONFLICT_COPY."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bury:
+    """Nothing stands at `path` here; remember the deletion, so that others can be told of it."""
+
+    path: RelPath
+    tombstone: Tombstone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adopt:
-    """Both sides are equal already: only the synced tree moves."""
+    """Both sides have the same content already: only versions (and for a native record mtime and exec bit) move.
+
+    The local entry takes `version`, and the synced tree with it. `record` is None where classic peers agree.
+    """
 
     path: RelPath
     version: Version
+    record: Record | None = None
+    expected: FileMeta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reassert:
+    """What stands here stays although a deletion that does not know it arrived: it takes `version`, which is newer than that."""
+
+    path: RelPath
+    version: Version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relocate:
+    """A file, a link, or a directory with all that is in it was renamed elsewhere: do the same here, as one rename.
+
+    `entries` are what stands afterwards, by new path: the entry as it stands now under its old path, and the record that it takes.
+    """
+
+    path: RelPath
+    source: RelPath
+    entries: Mapping[RelPath, Relocated]
+    buried: Mapping[RelPath, Tombstone] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relocated:
+    """One entry of a relocation: where it stands, what stands there now, and what it becomes."""
+
+    source: RelPath
+    expected: FileMeta
+    version: Version
+    author: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +141,7 @@ class Refuse:
     reason: str
 
 
-Action = Fetch | Adopt | Refuse
+Action = Fetch | MakeDirectory | MakeLink | Remove | Bury | Adopt | Reassert | Relocate | Refuse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,19 +1,30 @@
-"""What the three trees are made of: files on this disk, and files that others offer.
+"""What the three trees are made of: what stands on this disk, and what others offer.
 
-    local   RelPath -> FileMeta     last seen on this disk
-    remote  RelPath -> Offer        last heard from the tracker: a version and who has it
+    local   RelPath -> FileMeta     last seen on this disk: files, directories, links
+    buried  RelPath -> Tombstone    deleted, at a version; beside `local`, never at the same path
+    remote  RelPath -> Offer        last heard from the tracker: the winning record (or a classic mtime) and who has it
     synced  RelPath -> Version      last agreed with somebody else
 
-Absence in `remote` means "nobody offers it now", never "deleted". Pure values; they cross all room borders.
+Absence in `remote` means "nobody offers it now", never "deleted": only a record that says so deletes. Pure values; they cross
+all room borders.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.versions import Version
+
+
+class Kind(StrEnum):
+    """What can stand at a path; everything else is left alone."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    LINK = "link"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,22 +39,74 @@ class Fingerprint:
     ctime_ns: int
     inode: int
     mode: int
+    kind: Kind = Kind.FILE
 
     def same_content_as(self, other: Fingerprint) -> bool:
         """Whether both show one unchanged file as far as size, mtime and inode tell (a rename keeps all three)."""
         return (self.size, self.mtime_ns, self.inode) == (other.size, other.mtime_ns, other.inode)
 
+    @property
+    def is_executable(self) -> bool:
+        """Whether its owner may run it: the one permission bit that travels."""
+        return bool(self.mode & 0o100)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileMeta:
-    """A regular file in this folder: what the disk shows, its version, and its digest once something has read it whole.
+    """What stands at a path of this folder: what the disk shows, its version, and its digest once it has been read whole.
 
-    `digest` is `b3:` and 64 hex digits of BLAKE3, or "" while unknown.
+    `digest` is `b3:` and 64 hex digits (core/blocks.py), "" while unknown and for a directory; that of a link is the digest of
+    its `target`. `author` made the last step of `version`, "" where nobody of ours did.
     """
 
     fingerprint: Fingerprint
     version: Version
     digest: str = ""
+    target: str = ""
+    author: str = ""
+    moved_from: RelPath | None = None
+    """The path that it had before its last step, when that step was a rename."""
+
+    @property
+    def kind(self) -> Kind:
+        return self.fingerprint.kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tombstone:
+    """A deletion: what was here is gone, at this version; it keeps what it was.
+
+    `leftover_inode` is that of a directory which could not be removed here, because it holds things that are not synced.
+    """
+
+    version: Version
+    kind: Kind = Kind.FILE
+    digest: str = ""
+    author: str = ""
+    leftover_inode: int = 0
+
+
+Entry = FileMeta | Tombstone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One fact about a path, as it travels between our own: in snapshots, deltas, hits, invalidations (PROTOCOL.md, "Records").
+
+    `size`, `mtime_ns` and `executable` are those of a file; `author` made the last step of `version`.
+    """
+
+    path: RelPath
+    kind: Kind
+    version: Version
+    digest: str = ""
+    size: int = 0
+    mtime_ns: int = 0
+    executable: bool = False
+    target: str = ""
+    author: str = ""
+    deleted: bool = False
+    moved_from: RelPath | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,16 +115,27 @@ class Source:
 
     endpoint: Endpoint
     speaks_gsync: bool = False
+    speaks_native: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """A version of a file that others have, and the sources that have it; at least one, the tracker's choice first."""
+    """A version of a path that others have, and the sources that have it, the tracker's choice first.
+
+    `record` is None for what only classic peers offer: then nothing but the mtime in `version` is known. The sources of a
+    record may be none: it stands, but nobody who has its content can be reached now.
+    """
 
     version: Version
     sources: tuple[Source, ...]
+    record: Record | None = None
+
+    @property
+    def is_deletion(self) -> bool:
+        return self.record is not None and self.record.deleted
 
 
 LocalTree = Mapping[RelPath, FileMeta]
+BuriedTree = Mapping[RelPath, Tombstone]
 RemoteTree = Mapping[RelPath, Offer]
 SyncedTree = Mapping[RelPath, Version]

@@ -88,6 +88,11 @@ class Announcer:
         self._answers = 0
         self._seek_after_s = SEEK_S
 
+    @property
+    def answers(self) -> int:
+        """How many directories have come over the present connection, equal ones counted."""
+        return self._answers
+
     def tell_news(self) -> None:
         """The local tree has changed, and a moment is good to say so."""
         self._news.set()

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from blake3 import blake3
 from gevent.event import AsyncResult, Event
 from gevent.queue import Empty, Queue
 
+from gsync.core.blocks import ContentHasher
 from gsync.core.names import RelPath
 from gsync.errors import StorageError
 from gsync.net.clock import Clock
@@ -97,7 +97,7 @@ class Applier:
         self._folder.require_space(expected)  # before a byte of it is fetched for nothing
         return self._publisher.begin(path)
 
-    def write(self, staged: Staged, hasher: blake3, data: memoryview) -> Job[None]:
+    def write(self, staged: Staged, hasher: ContentHasher, data: memoryview) -> Job[None]:
         """Hash and append `data` in the transfer worker; the buffer is free again once the job is done."""
         return self._workers.spawn(Pool.TRANSFER, _write, staged, hasher, data)
 
@@ -201,6 +201,6 @@ class Applier:
         self._events.tell(FileConflict(path=path, kept_as=kept_as))
 
 
-def _write(staged: Staged, hasher: blake3, data: memoryview) -> None:
+def _write(staged: Staged, hasher: ContentHasher, data: memoryview) -> None:
     hasher.update(data)
     staged.write(data)

@@ -12,8 +12,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from blake3 import blake3
-
+from gsync.core.blocks import ContentHasher
 from gsync.core.names import RelPath
 from gsync.storage.filesystem import Staged
 from gsync.storage.workers import Job
@@ -31,7 +30,7 @@ class Stager(Protocol):
 
     def begin(self, path: RelPath, *, expected: int) -> Staged: ...
 
-    def write(self, staged: Staged, hasher: blake3, data: memoryview) -> Job[None]: ...
+    def write(self, staged: Staged, hasher: ContentHasher, data: memoryview) -> Job[None]: ...
 
     def abandon(self, staged: Staged) -> None: ...
 
@@ -52,7 +51,7 @@ class Intake:
         self._path = path
         self._stager = stager
         self._expected = expected
-        self._hasher = blake3()
+        self._hasher = ContentHasher()
         self._buffer = bytearray(_FIRST_ROOM if expected is None else min(max(expected, 1), BUFFER))
         self._filled = 0
         self._staged: Staged | None = None
@@ -78,14 +77,14 @@ class Intake:
         if self._staged is None and self._filled <= SMALL_MAX:
             body = bytes(memoryview(self._buffer)[: self._filled])
             self._hasher.update(body)
-            return Content(held=body, size=self.size, digest=self._digest())
+            return Content(held=body, size=self.size, digest=self._hasher.digest())
         if self._filled:
             self._pass_on()
         while self._writing:
             self._await_oldest()
         staged, self._staged = self._staged, None
         assert staged is not None
-        return Content(held=staged, size=self.size, digest=self._digest())
+        return Content(held=staged, size=self.size, digest=self._hasher.digest())
 
     def abandon(self) -> None:
         """Forget what came; waits for writes that are under way, whose buffers and descriptor are still in use."""
@@ -114,9 +113,6 @@ class Intake:
         job.get()
         self._writing.popleft()
         return buffer
-
-    def _digest(self) -> str:
-        return f"b3:{self._hasher.hexdigest()}"
 
 
 def abandon(content: Content, stager: Stager) -> None:

@@ -250,7 +250,7 @@ class Syncer:
             version=fetch.offer.version,
             content=received.content.held,
             digest=received.content.digest,
-            mtime_s=fetch.offer.version.mtime_s,
+            mtime_ns=fetch.offer.version.mtime_s * 10**9,
             expected=fetch.expected.fingerprint if fetch.expected else None,
             displaced=fetch.displaced,
             loser=fetch.expected,

@@ -1,11 +1,15 @@
-"""What goes into the publisher and what comes out of it: `Download`, and the outcomes."""
+"""What goes into the publisher and what comes out of it: the changes to a folder, and their outcomes.
+
+A `Download` brings content; the others bring none: `NewDirectory`, `NewLink`, `Removal`, `Adjustment`, `Relocation`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from gsync.core.actions import Displaced
-from gsync.core.model import FileMeta, Fingerprint
+from gsync.core.actions import Displaced, Relocated
+from gsync.core.model import FileMeta, Fingerprint, Tombstone
 from gsync.core.names import RelPath
 from gsync.core.versions import Version
 from gsync.errors import StorageError
@@ -24,7 +28,10 @@ class Download:
     content: bytes | Staged
     """A small file's bytes, or what `Publisher.begin` gave, written to its end."""
     digest: str = ""
-    mtime_s: int
+    mtime_ns: int
+    author: str = ""
+    moved_from: RelPath | None = None
+    """The path from which this entry's last step moved it."""
     mode: int | None = None
     """Permission bits; None: those of the file it replaces, else those of any new file."""
     expected: Fingerprint | None = None
@@ -32,6 +39,72 @@ class Download:
     displaced: Displaced = Displaced.TRASH
     loser: FileMeta | None = None
     """The index's entry of what is displaced; its version goes with it to the conflict copy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDirectory:
+    """A directory that is to stand at `path`; one that stands there already will do. Missing parents are made, too."""
+
+    path: RelPath
+    version: Version
+    author: str = ""
+    expected: Fingerprint | None = None
+    """The file or link that it takes the place of."""
+    displaced: Displaced = Displaced.TRASH
+    loser: FileMeta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewLink:
+    """A symlink that is to stand at `path`; `digest` is that of its target."""
+
+    path: RelPath
+    version: Version
+    target: str
+    digest: str
+    author: str = ""
+    moved_from: RelPath | None = None
+    expected: Fingerprint | None = None
+    displaced: Displaced = Displaced.TRASH
+    loser: FileMeta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """`expected` is to go from `path`: a file or link to the trash; a directory is removed if nothing is left in it."""
+
+    path: RelPath
+    expected: FileMeta
+    tombstone: Tombstone
+    displaced: Displaced = Displaced.TRASH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjustment:
+    """The content at `path` is right already; mtime (None: it stays), exec bit (None: it stays) and version move."""
+
+    path: RelPath
+    expected: FileMeta
+    version: Version
+    author: str = ""
+    mtime_ns: int | None = None
+    executable: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relocation:
+    """What stands at `source`, with all that is in it, is to stand at `path`: one rename.
+
+    `entries`, by new path, have what is expected to stand under the old one; `buried` are the tombstones of the old paths.
+    """
+
+    path: RelPath
+    source: RelPath
+    entries: Mapping[RelPath, Relocated]
+    buried: Mapping[RelPath, Tombstone] = field(default_factory=dict)
+
+
+Change = Download | NewDirectory | NewLink | Removal | Adjustment | Relocation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +127,25 @@ class Published:
     conflict_copy: ConflictCopy | None = None
     trashed: str = ""
     remark: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """What stood at the path is gone from it, durably, and the index knows the tombstone."""
+
+    path: RelPath
+    tombstone: Tombstone
+    trashed: str = ""
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """The relocation was done: the entries as they stand now, and the tombstones where they stood."""
+
+    path: RelPath
+    entries: Mapping[RelPath, FileMeta]
+    buried: Mapping[RelPath, Tombstone]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,4 +173,4 @@ class Released:
     remark: str = ""
 
 
-Outcome = Published | Overtaken | Unpublished
+Outcome = Published | Removed | Moved | Overtaken | Unpublished

@@ -22,8 +22,6 @@ WRITE_BYTES: Final = 256 * 1024
 """At most so much in one call. On ext4 (Linux 6.18) calls of 1 MiB cost 1.0 s of CPU a GiB, of 256 or 512 KiB 0.23 s: it
 seems to look for one piece of free memory as large as the call."""
 
-_NS: Final = 1_000_000_000
-
 
 def fingerprint_of(status: os.stat_result) -> Fingerprint:
     """What of a stat the trees remember."""
@@ -111,10 +109,10 @@ class DiskStaged:
         if disk.f_bavail * disk.f_frsize < count + floor_bytes(disk.f_blocks * disk.f_frsize):
             raise NoSpace(f"no room for {count} more bytes above the free-space floor")
 
-    def finish(self, *, mtime_s: int, mode: int) -> None:
+    def finish(self, *, mtime_ns: int, mode: int) -> None:
         try:
             os.fchmod(self._fd, mode)
-            os.utime(self._fd, ns=(mtime_s * _NS, mtime_s * _NS))
+            os.utime(self._fd, ns=(mtime_ns, mtime_ns))
         except OSError as error:
             raise storage_error(error, self.name) from error
 

@@ -93,7 +93,7 @@ class Staged(Protocol):
         """Append all of `data`; starts writeback early on large files. Raises `NoSpace`, `StorageError`."""
         ...
 
-    def finish(self, *, mtime_s: int, mode: int) -> None:
+    def finish(self, *, mtime_ns: int, mode: int) -> None:
         """Set permission bits and mtime on the descriptor; the last change before it is made durable."""
         ...
 

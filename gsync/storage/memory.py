@@ -23,7 +23,6 @@ from gsync.storage.memory_disk import ENDLESS, MemoryDisk, Node
 from gsync.storage.space import floor_bytes
 from gsync.storage.trash import box_name, expired, parse_box
 
-_NS: Final = 1_000_000_000
 _TRASH: Final = f"{OWN_FOLDER}/trash"
 
 
@@ -298,10 +297,10 @@ class _MemoryStaged:
         self._node.content += bytes(data)
         self._folder.disk.touch(self._node)
 
-    def finish(self, *, mtime_s: int, mode: int) -> None:
+    def finish(self, *, mtime_ns: int, mode: int) -> None:
         self._folder.on_call("finish")
         self._node.mode = mode
-        self._folder.disk.touch(self._node, mtime_ns=mtime_s * _NS)
+        self._folder.disk.touch(self._node, mtime_ns=mtime_ns)
 
     def fingerprint(self) -> Fingerprint:
         return self._node.fingerprint()

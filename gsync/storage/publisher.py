@@ -148,7 +148,7 @@ class Publisher:
         try:
             if content:
                 staged.write(content)
-            staged.finish(mtime_s=download.mtime_s, mode=self._mode(download))
+            staged.finish(mtime_ns=download.mtime_ns, mode=self._mode(download))
         except StorageError:
             self._discard([staged])
             raise

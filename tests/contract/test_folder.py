@@ -135,7 +135,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 def staged(folder: Folder, content: bytes, *, mtime_s: int = 1_600_000_000, mode: int = 0o640) -> Staged:
     one = folder.stage()
     one.write(content)
-    one.finish(mtime_s=mtime_s, mode=mode)
+    one.finish(mtime_ns=mtime_s * 10**9, mode=mode)
     return one
 
 
@@ -233,7 +233,7 @@ def test_a_staged_file_knows_its_size_times_and_mode(place: Place) -> None:
     one.write(b"abc")
     one.write(memoryview(b"defg"))
     assert one.size == 7
-    one.finish(mtime_s=1_500_000_000, mode=0o750)
+    one.finish(mtime_ns=1_500_000_000 * 10**9, mode=0o750)
     fingerprint = one.fingerprint()
     assert (fingerprint.size, fingerprint.mtime_ns, fingerprint.mode) == (7, 1_500_000_000 * 10**9, 0o750)
     assert fingerprint.inode == one.inode

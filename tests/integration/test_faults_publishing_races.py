@@ -158,7 +158,7 @@ def _download(path: RelPath, expected: Fingerprint) -> Download:
         path=path,
         version=Version.from_mtime(NEW),
         content=b"newer words\n" * 100,
-        mtime_s=NEW,
+        mtime_ns=NEW * 10**9,
         expected=expected,
         loser=FileMeta(fingerprint=expected, version=Version.from_mtime(OLD)),
     )

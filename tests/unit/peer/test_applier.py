@@ -7,9 +7,9 @@ from pathlib import Path
 
 import gevent
 import pytest
-from blake3 import blake3
 
 from gsync.core.actions import Displaced
+from gsync.core.blocks import ContentHasher, digest_of_bytes
 from gsync.core.names import RelPath
 from gsync.errors import NoSpace, StorageError
 from gsync.net.simulation import World, simulated
@@ -30,7 +30,7 @@ COPY = path("a.conflict-20010909T014640Z-00000000-89abcdef")
 
 
 def download(name: str, content: bytes = b"x") -> Download:
-    return Download(path=path(name), version=v(7), content=content, mtime_s=7)
+    return Download(path=path(name), version=v(7), content=content, mtime_ns=7 * 10**9)
 
 
 class Publisher:
@@ -324,15 +324,15 @@ def real(tmp_path: Path) -> Iterator[Real]:
 
 def stage(real: Real, content: bytes) -> Staged:
     staged = real.applier.begin(A, expected=0)
-    hasher = blake3()
+    hasher = ContentHasher()
     real.applier.write(staged, hasher, memoryview(content)).get()
-    assert hasher.digest() == blake3(content).digest()
+    assert hasher.digest() == digest_of_bytes(content)
     return staged
 
 
 def test_a_large_file_is_staged_written_and_published(real: Real) -> None:
     staged = stage(real, b"large")
-    outcome = real.applier.apply(Download(path=A, version=v(7), content=staged, mtime_s=7))
+    outcome = real.applier.apply(Download(path=A, version=v(7), content=staged, mtime_ns=7 * 10**9))
     assert isinstance(outcome, Published)
     assert real.disk.in_folder() == {"a": b"large"}
     assert real.trees.local == {A: outcome.meta}

@@ -10,6 +10,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from gsync.core.blocks import digest_of_bytes
 from gsync.core.model import Source
 from gsync.core.names import Endpoint
 from gsync.errors import ConnectFailed, ConnectionBroken, GsyncError, NoSpace, RemoteProtocolError, Stalled
@@ -28,7 +29,6 @@ from gsync.peer.fetcher import (
     Received,
 )
 from gsync.peer.intake import BUFFER
-from gsync.storage.hashing import digest_of_bytes
 from tests.unit.peer.world import THERE, Lan, Stage, Witness, path
 
 NAME = path("notes.txt")

@@ -7,17 +7,16 @@ from collections.abc import Iterator
 
 import gevent
 import pytest
-from blake3 import blake3
 from gevent.event import AsyncResult
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gsync.core.blocks import ContentHasher, digest_of_bytes
 from gsync.errors import NoSpace, StorageError
 from gsync.net.simulation import simulated
 from gsync.net.tasks import TaskGroup
 from gsync.peer.intake import BUFFER, BUFFERS, SMALL_MAX, Content, Intake, abandon
 from gsync.storage.filesystem import Staged
-from gsync.storage.hashing import digest_of_bytes
 from gsync.storage.memory import FailAt
 from gsync.storage.workers import Job
 from tests.unit.peer.world import Stage, path
@@ -161,7 +160,7 @@ class SlowStage(Stage):
         self.jobs: deque[SlowJob] = deque()
         self.buffers: list[memoryview] = []
 
-    def write(self, staged: Staged, hasher: blake3, data: memoryview) -> Job[None]:
+    def write(self, staged: Staged, hasher: ContentHasher, data: memoryview) -> Job[None]:
         self.jobs.append(SlowJob())
         self.buffers.append(data)
         return self.jobs[-1]

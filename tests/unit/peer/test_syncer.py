@@ -10,6 +10,7 @@ import pytest
 from gevent.event import AsyncResult
 
 from gsync.core.actions import Displaced
+from gsync.core.blocks import digest_of_bytes
 from gsync.core.model import FileMeta, Offer, Source
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.schedule import BACKOFF_BASE_S, BACKOFF_CAP_S, HOPELESS_AFTER, PER_SOURCE, FetchQueue
@@ -24,7 +25,6 @@ from gsync.peer.intake import Content
 from gsync.peer.syncer import IN_FLIGHT, PROGRESS_S, Syncer
 from gsync.peer.trees import Trees
 from gsync.storage.downloads import Download, Outcome, Overtaken, Published, Unpublished
-from gsync.storage.hashing import digest_of_bytes
 from gsync.storage.memory import MemoryFolder
 from tests.unit.peer.world import THERE, WALL_S, Heard, meta, offer, path, v
 
@@ -104,7 +104,7 @@ class Applier:
         if said is not None:
             return said
         assert isinstance(download.content, bytes)
-        entry = meta(content=download.content, mtime_s=download.mtime_s, version=download.version)
+        entry = meta(content=download.content, mtime_s=download.mtime_ns // 10**9, version=download.version)
         self._room.trees.note_local({download.path: entry})
         self._room.trees.synced[download.path] = download.version
         return Published(path=download.path, meta=entry)
@@ -200,7 +200,7 @@ def test_a_download_says_what_it_displaces(room: Room) -> None:
     room.directory({"a": offer(7)})
     gevent.sleep(0.1)
     (download,) = room.applier.downloads
-    assert (download.path, download.version, download.mtime_s) == (A, v(7), 7)
+    assert (download.path, download.version, download.mtime_ns) == (A, v(7), 7 * 10**9)
     assert (download.expected, download.loser) == (mine.fingerprint, mine)
     assert download.displaced is Displaced.CONFLICT_COPY
     assert download.digest == digest_of_bytes(b"content of a")

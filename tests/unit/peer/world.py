@@ -10,6 +10,7 @@ from typing import ParamSpec, TypeVar
 import gevent
 from gevent.lock import BoundedSemaphore
 
+from gsync.core.blocks import digest_of_bytes
 from gsync.core.diff import disk_seconds
 from gsync.core.model import FileMeta, Fingerprint, Offer, Source
 from gsync.core.names import Endpoint, RelPath
@@ -23,7 +24,6 @@ from gsync.net.transport import Stream
 from gsync.peer.events import Event, Events
 from gsync.peer.trees import Trees
 from gsync.storage.filesystem import Staged
-from gsync.storage.hashing import digest_of_bytes
 from gsync.storage.memory import MemoryFolder
 from gsync.storage.workers import InlineWorkers, Job, Pool
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from gsync.core.actions import Displaced
+from gsync.core.blocks import digest_of_bytes
 from gsync.core.diff import Changes, diff
 from gsync.core.model import FileMeta, Fingerprint
 from gsync.core.names import RelPath
 from gsync.core.versions import Version
 from gsync.storage.downloads import Download, Outcome, Released
-from gsync.storage.hashing import digest_of_bytes
 from gsync.storage.index import Index
 from gsync.storage.journal import JournalRow
 from gsync.storage.memory import MemoryFolder
@@ -136,7 +136,7 @@ def download(
         version=version or Version.from_mtime(NEW_S),
         content=content,
         digest=digest_of_bytes(content),
-        mtime_s=NEW_S,
+        mtime_ns=NEW_S * 10**9,
         expected=over.fingerprint if over else None,
         displaced=displaced,
         loser=over,

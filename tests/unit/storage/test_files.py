@@ -72,7 +72,7 @@ def test_writeback_starts_early_in_pieces(
 def test_a_closed_staged_file_says_so_and_may_be_closed_again(staged: DiskStaged) -> None:
     staged.close()
     staged.close()
-    for call in (staged.fingerprint, lambda: staged.finish(mtime_s=0, mode=0o600), lambda: staged.write(b"x")):
+    for call in (staged.fingerprint, lambda: staged.finish(mtime_ns=0, mode=0o600), lambda: staged.write(b"x")):
         with pytest.raises(StorageError):
             call()
 
@@ -89,5 +89,5 @@ def test_a_file_that_cannot_be_read_is_told_in_our_words(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("mtime_s", [0, 1, 2**31 - 1, 2**31, 4_102_444_800])
 def test_every_mtime_that_may_be_announced_can_be_set(staged: DiskStaged, mtime_s: int) -> None:
-    staged.finish(mtime_s=mtime_s, mode=0o644)
+    staged.finish(mtime_ns=mtime_s * 10**9, mode=0o644)
     assert staged.fingerprint().mtime_ns == mtime_s * 10**9

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from gsync.core.blocks import digest_of_bytes
 from gsync.core.names import RelPath
 from gsync.errors import FileChanged
-from gsync.storage.hashing import digest_of, digest_of_bytes
+from gsync.storage.hashing import digest_of
 from gsync.storage.memory import MemoryFolder
 
 A = RelPath.parse("a")

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from gsync.core.actions import Displaced
+from gsync.core.blocks import digest_of_bytes
 from gsync.core.conflicts import conflict_name, is_conflict_copy
 from gsync.core.names import RelPath
 from gsync.core.versions import Version
 from gsync.errors import NoSpace, PathRefused, StorageError
 from gsync.storage.downloads import Overtaken, Published, Released, Unpublished
 from gsync.storage.filesystem import OpenFile
-from gsync.storage.hashing import digest_of_bytes
 from gsync.storage.limbo import SECOND_LOOK_S, UNTOLD_S
 from gsync.storage.memory import FailAt, MemoryFolder
 from tests.unit.storage.publishing import AUTHOR_OF_OLD, NEW_S, START_S, Crash, World, download
@@ -191,7 +191,7 @@ def test_a_replacement_keeps_the_permission_bits_of_what_it_replaces(world: Worl
     old = world.save("b", b"plain")
     world.index.record(entries={A: old})
     script = download("a", b"#!/bin/bash").__class__(
-        path=A, version=Version.from_mtime(NEW_S), content=b"new", mtime_s=NEW_S, expected=world.shown(A)
+        path=A, version=Version.from_mtime(NEW_S), content=b"new", mtime_ns=NEW_S * 10**9, expected=world.shown(A)
     )
     world.publish(script, download("c", b"new"))
     assert world.shown(A).mode == 0o755
@@ -302,7 +302,9 @@ def test_a_large_download_is_journalled_from_its_first_byte(world: World) -> Non
     staged = world.publisher.begin(A)
     assert [row.name for row in world.index.journal()] == [staged.name]
     staged.write(b"large")
-    outcome = world.publish(download("a", b"").__class__(path=A, version=AUTHOR_OF_OLD, content=staged, mtime_s=NEW_S))
+    outcome = world.publish(
+        download("a", b"").__class__(path=A, version=AUTHOR_OF_OLD, content=staged, mtime_ns=NEW_S * 10**9)
+    )
     assert isinstance(outcome[0], Published)
     assert world.in_folder() == {"a": b"large"}
     assert world.index.journal() == []

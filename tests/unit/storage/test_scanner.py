@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from gsync.core.blocks import digest_of_bytes
 from gsync.core.diff import diff
 from gsync.core.model import FileMeta, Fingerprint
 from gsync.core.names import RelPath
 from gsync.core.versions import Version
 from gsync.errors import StorageError
 from gsync.storage.filesystem import Skipped
-from gsync.storage.hashing import digest_of_bytes
 from gsync.storage.memory import MemoryFolder
 from gsync.storage.scanner import SETTLED_NS, scan
 

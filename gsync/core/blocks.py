@@ -1,0 +1,94 @@
+"""The digest of a content, and the blocks that it is verified and re-used by.
+
+A content is cut into blocks of 1 MiB, the last one shorter. Up to one block its digest is the BLAKE3 of the bytes; above, it
+is the BLAKE3 of the digests of its blocks, 32 bytes each, one after the other. So a block list proves itself against the
+digest of the record, and each block against the list, before a byte of it is believed. Pure; called by whoever reads, receives
+or serves content. PROTOCOL.md, "Records".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from blake3 import blake3
+
+BLOCK_BYTES: Final = 1024 * 1024
+
+DIGEST_PREFIX: Final = "b3:"
+"""A digest carries its algorithm."""
+
+BLOCK_DIGEST_BYTES: Final = 32
+
+
+class ContentHasher:
+    """Takes a content in pieces of any length, in order; knows its digest and its block digests at the end."""
+
+    __slots__ = ("_block", "_blocks", "_filled", "size")
+
+    def __init__(self) -> None:
+        self._block = blake3()
+        self._filled = 0
+        self._blocks: list[bytes] = []
+        self.size = 0
+
+    def update(self, data: bytes | memoryview) -> None:
+        """Add the next bytes."""
+        rest = memoryview(data)
+        self.size += len(rest)
+        while rest:
+            if self._filled == BLOCK_BYTES:
+                self._end_block()
+            part = rest[: BLOCK_BYTES - self._filled]
+            self._block.update(part)
+            self._filled += len(part)
+            rest = rest[len(part) :]
+
+    def blocks(self) -> tuple[bytes, ...]:
+        """The digest of each block so far, the unfinished last one included; none for an empty content."""
+        last = (self._block.digest(),) if self._filled else ()
+        return (*self._blocks, *last)
+
+    def digest(self) -> str:
+        """The digest of all bytes so far."""
+        return digest_of_blocks(self.blocks())
+
+    def _end_block(self) -> None:
+        self._blocks.append(self._block.digest())
+        self._block = blake3()
+        self._filled = 0
+
+
+def digest_of_blocks(blocks: Sequence[bytes]) -> str:
+    """The digest of the content whose blocks have these digests."""
+    match blocks:
+        case []:
+            return DIGEST_PREFIX + blake3(b"").hexdigest()
+        case [only]:
+            return DIGEST_PREFIX + only.hex()
+        case _:
+            return DIGEST_PREFIX + blake3(b"".join(blocks)).hexdigest()
+
+
+def digest_of_bytes(content: bytes) -> str:
+    """The digest of `content`."""
+    if len(content) <= BLOCK_BYTES:
+        return DIGEST_PREFIX + blake3(content).hexdigest()
+    hasher = ContentHasher()
+    hasher.update(content)
+    return hasher.digest()
+
+
+def block_digest(data: bytes | memoryview) -> bytes:
+    """The digest of one block."""
+    return blake3(data).digest()
+
+
+def block_count(size: int) -> int:
+    """How many blocks a content of `size` bytes has."""
+    return -(-size // BLOCK_BYTES)
+
+
+def block_size(number: int, *, size: int) -> int:
+    """How long block `number` (from 0) of a content of `size` bytes is."""
+    return min(BLOCK_BYTES, size - number * BLOCK_BYTES)
