@@ -75,6 +75,19 @@ def number_of(text: str, *, what: str, lowest: float, highest: float) -> float:
     return value
 
 
+_RATE_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
+_RATE_LOWEST = 1024
+
+
+def rate_of(text: str, *, what: str = "rate") -> int:
+    """The bytes a second that `text` spells: a number, or one with K, M or G, each 1,024 times the one before; else UsageError."""
+    spelled = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)([KMG]?)", text.strip().upper())
+    rate = int(float(spelled[1]) * _RATE_UNITS[spelled[2]]) if spelled else 0
+    if rate < _RATE_LOWEST:
+        raise UsageError(f"{text!r} is no {what}: bytes a second, from 1K on, such as 500K, 1.5M or 1G")
+    return rate
+
+
 def choice_of(text: str, known: Sequence[str], *, what: str) -> str:
     """`text` if it is one of `known`, else UsageError."""
     if text not in known:

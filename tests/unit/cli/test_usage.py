@@ -6,7 +6,7 @@ import pytest
 
 from gsync import __version__
 from gsync.cli.exits import UsageError
-from gsync.cli.usage import Told, choice_of, did_you_mean, endpoint_of, number_of, parse, port_of
+from gsync.cli.usage import Told, choice_of, did_you_mean, endpoint_of, number_of, parse, port_of, rate_of
 from gsync.core.names import Endpoint
 from gsync.errors import ConnectFailed
 
@@ -175,3 +175,28 @@ def test_everywhere_is_no_address_to_dial(ip: str) -> None:
     with pytest.raises(UsageError, match="no address that a tracker can be reached at") as error:
         endpoint_of(ip, "9000", resolve=never)
     assert error.value.advice.endswith("gsync 127.0.0.1 9000")
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("1K", 1024),
+        ("1024", 1024),
+        ("500k", 500 * 1024),
+        ("1.5M", 1536 * 1024),
+        ("2G", 2 * 1024**3),
+        (" 10m ", 10 * 1024**2),
+        ("1000000", 1_000_000),
+    ],
+)
+def test_a_rate_is_bytes_a_second_in_powers_of_1024(text: str, rate: int) -> None:
+    assert rate_of(text) == rate
+
+
+@pytest.mark.parametrize(
+    "text", ["", "K", "0", "1023", "-5K", "5KB", "5 K", "1e9", "nan", "1.K", ".5M", "5T", "９K", "9" * 99]
+)
+def test_what_is_no_rate_is_answered_with_examples(text: str) -> None:
+    with pytest.raises(UsageError, match="500K") as error:
+        rate_of(text, what="limit")
+    assert str(error.value).startswith(f"{text!r} is no limit: ")
