@@ -3,31 +3,31 @@
 Every pending path stands in the *lane* of each source that offers it. A lane whose source has answered before is *proven*
 and takes several fetches at a time; an unproven one takes a single probe, so that hundreds of dead sources cost one timeout
 each, side by side, and never the places of good ones. A source that fails is backed off as a whole; a path that every
-source failed to give is backed off alone. Pure: time is an argument, randomness is given. Owned by `peer.syncer`.
+source failed to give is backed off alone. Small files of a source that speaks native go out as a *batch*, which takes one
+place, until its last path has landed or failed. Pure: time is an argument, randomness is given. Owned by `peer.syncer`.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
 from gsync.core.actions import Fetch
 from gsync.core.backoff import Random, backoff_s
-from gsync.core.model import Source
+from gsync.core.model import Kind, Source
 from gsync.core.names import Endpoint, RelPath
+from gsync.core.places import Lane, Line, Place, Places
 
-PER_SOURCE: Final = 8
-"""Fetches at a time from one ip:port: enough to hide a round trip, few enough for small servers."""
+SMALL_MAX: Final = 256 * 1024
+"""Up to this size a file that a native source offers goes in a batch; a larger one is fetched alone, in blocks."""
 
-PROBES: Final = 256
-"""Sources that are tried for the first time, all together: a dead one costs a socket and a timeout, nothing else."""
-
-SILENT_DIALS: Final = 4
-"""Unanswered dials at a time to ports of one address that never answered: a forged directory must not make us a scanner."""
+BATCH_FILES: Final = 250
+BATCH_BYTES: Final = 8 * 1024 * 1024
+"""Of one batch: two on their way from each of a few sources are no more than what may wait for the publisher."""
 
 BACKOFF_BASE_S: Final = 1.0
 BACKOFF_CAP_S: Final = 16.0
@@ -53,14 +53,12 @@ class Assignment:
     source: Source
 
 
-@dataclass(slots=True)
-class _Lane:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Small files that should be asked for now, together, from this source, which speaks native."""
+
+    fetches: tuple[Fetch, ...]
     source: Source
-    waiting: dict[RelPath, None] = field(default_factory=dict)  # an ordered set: a path stands in a lane once
-    active: int = 0
-    proven: bool = False
-    failures: int = 0
-    not_before: float = 0.0
 
 
 @dataclass(slots=True)
@@ -68,34 +66,30 @@ class _Pending:
     fetch: Fetch
     untried: set[Endpoint]
     active_at: Endpoint | None = None
-    landed: bool = False
+    place: Place | None = None
     failures: int = 0
     resting: bool = False
 
 
 class FetchQueue:
-    """Pending fetches; `limit` bounds those from proven sources that run at a time."""
+    """Pending fetches; `limit` bounds those from proven sources that run at a time, a batch counting as one."""
 
     def __init__(self, *, limit: int, rng: Random) -> None:
-        self._limit = limit
+        self._places = Places(limit=limit)
         self._rng = rng
         self._pending: dict[RelPath, _Pending] = {}
-        self._lanes: dict[Endpoint, _Lane] = {}
+        self._lanes: dict[Endpoint, Lane] = {}
         self._turn: deque[Endpoint] = deque()
         self._resting: list[tuple[float, int, RelPath]] = []
         self._serial = 0
-        self._running = 0
-        self._probing = 0
-        self._silent: dict[str, int] = {}
-        self._answering: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._pending)
 
     @property
     def running(self) -> int:
-        """Fetches that were handed out and have not ended."""
-        return self._running + self._probing
+        """Fetches and batches that were handed out and have not ended."""
+        return self._places.taken
 
     def put(self, fetch: Fetch) -> bool:
         """Add or renew the fetch of a path; one that runs goes on, and its outcome is judged against the new offer.
@@ -122,31 +116,38 @@ class FetchQueue:
                 del self._pending[path]
 
     def next(self, now: float) -> Assignment | None:
-        """The fetch that should start now, or None: nothing is pending, all places are taken, or all is backed off."""
-        self._wake(now)
-        for _ in range(len(self._turn)):
-            endpoint = self._turn[0]
-            self._turn.rotate(-1)
-            lane = self._lanes[endpoint]
-            if not lane.waiting and not lane.active and lane.not_before <= now:
-                self._turn.pop()  # idle: forgotten, so that forged sources cannot pile up; a good one proves itself anew
-                del self._lanes[endpoint]
+        """The fetch that should start now, or None: nothing is pending, all places are taken, or all is backed off.
+
+        Small files of native sources are left to `next_batch`.
+        """
+        for lane in self._in_turn(now):
+            if not lane.waiting or lane.not_before > now or not self._places.has_room(lane, for_batch=False):
                 continue
-            if self._may_start(lane, now) and (path := self._take(lane)) is not None:
-                return self._start(path, lane)
+            if (path := self._take(lane, lane.waiting)) is not None:
+                self._start([path], lane, is_batch=False)
+                return Assignment(fetch=self._pending[path].fetch, source=lane.source)
+        return None
+
+    def next_batch(self, now: float) -> Batch | None:
+        """The small files that should be asked for now, together; None as above. Each path ends by itself, as a fetch does."""
+        for lane in self._in_turn(now):
+            if not lane.small or lane.not_before > now or not self._places.has_room(lane, for_batch=True):
+                continue
+            if paths := self._take_batch(lane):
+                self._start(paths, lane, is_batch=True)
+                return Batch(fetches=tuple(self._pending[path].fetch for path in paths), source=lane.source)
         return None
 
     def wakes_at(self, now: float) -> float | None:
-        """When `next` may have something that it has not now, apart from what endings bring; None: never by itself."""
-        times = [lane.not_before for lane in self._lanes.values() if lane.waiting and lane.not_before > now]
+        """When `next` or `next_batch` may have something that it has not now, apart from what endings bring; None: never."""
+        times = [lane.not_before for lane in self._lanes.values() if lane.has_work and lane.not_before > now]
         if self._resting:
             times.append(self._resting[0][0])
         return min(times, default=None)
 
     def answered(self, endpoint: Endpoint) -> None:
         """The source took the connection: its address is not one that never answers."""
-        self._answering.add(endpoint.ip)
-        self._silent.pop(endpoint.ip, None)
+        self._places.answered(endpoint.ip)
 
     def proved(self, endpoint: Endpoint) -> None:
         """The source sent something: from now on it takes several fetches at a time."""
@@ -154,14 +155,13 @@ class FetchQueue:
         if lane is None or lane.proven:
             return
         lane.failures = 0
-        self._set_proven(lane, proven=True)
+        self._places.set_proven(lane, proven=True)
 
     def landed(self, path: RelPath, endpoint: Endpoint) -> None:
         """All bytes are here: the place is free for the next fetch, while this path waits to be vouched for and published."""
         pending = self._pending.get(path)
-        if pending is not None and pending.active_at == endpoint and not pending.landed:
-            self._free_place(endpoint)
-            pending.landed = True
+        if pending is not None and pending.active_at == endpoint:
+            self._leave_place(pending, endpoint)
 
     def done(self, path: RelPath, endpoint: Endpoint) -> None:
         """The fetch ended and nothing more is to be done for it now: published, overtaken, or unwanted."""
@@ -173,26 +173,29 @@ class FetchQueue:
     def failed(self, path: RelPath, endpoint: Endpoint, *, blame: Blame, now: float) -> None:
         """The fetch ended badly; the path goes to its next source, or rests when all have failed."""
         self._release(path, endpoint)
-        lane = self._lanes.get(endpoint)
-        if blame is Blame.SOURCE and lane is not None:
-            self._set_proven(lane, proven=False)
-            lane.failures += 1
-            lane.not_before = now + self._delay(lane.failures)
-        pending = self._pending[path]
-        pending.untried.discard(endpoint)
-        left = tuple(s for s in pending.fetch.offer.sources if s.endpoint in pending.untried)
-        if left:
-            self._enter_lanes(path, left)
+        if blame is Blame.SOURCE:
+            self._back_off(endpoint, now)
+        self._pending[path].untried.discard(endpoint)
+        self._try_next(path, now)
+
+    def broke_off(self, paths: Sequence[RelPath], endpoint: Endpoint, *, now: float) -> None:
+        """A batch ended badly before these of its paths came: the source is to blame, once, and the first of them has failed.
+
+        The others were not reached: they wait for this source and for their other ones as before.
+        """
+        if not paths:
+            self._back_off(endpoint, now)
             return
-        pending.failures += 1
-        pending.resting = True
-        self._serial += 1
-        heapq.heappush(self._resting, (now + self._delay(pending.failures), self._serial, path))
+        self.failed(paths[0], endpoint, blame=Blame.SOURCE, now=now)
+        for path in paths[1:]:
+            self._release(path, endpoint)
+            self._pending[path].untried.add(endpoint)
+            self._try_next(path, now)
 
     def waits_for(self, endpoint: Endpoint) -> bool:
         """Whether a fetch from this source runs or could start next: the connection that vouches comes by itself."""
         lane = self._lanes.get(endpoint)
-        return lane is not None and (lane.active > 0 or (bool(lane.waiting) and lane.failures == 0))
+        return lane is not None and (lane.active > 0 or (lane.has_work and lane.failures == 0))
 
     def is_stuck(self) -> bool:
         """Whether some path has been refused by all of its sources, more than once: others should be looked for."""
@@ -210,18 +213,33 @@ class FetchQueue:
         lane = self._lanes.get(source.endpoint)
         return lane is not None and lane.failures >= HOPELESS_AFTER
 
-    def _set_proven(self, lane: _Lane, *, proven: bool) -> None:
-        if lane.proven == proven:
+    def _try_next(self, path: RelPath, now: float) -> None:
+        """Let the path wait for the sources that were not tried yet, or rest when there are none."""
+        pending = self._pending[path]
+        left = tuple(s for s in pending.fetch.offer.sources if s.endpoint in pending.untried)
+        if left:
+            self._enter_lanes(path, left)
             return
-        moved = lane.active if proven else -lane.active
-        self._running += moved
-        self._probing -= moved
-        lane.proven = proven
+        pending.failures += 1
+        pending.resting = True
+        self._serial += 1
+        heapq.heappush(self._resting, (now + self._delay(pending.failures), self._serial, path))
 
-    def _lane(self, source: Source) -> _Lane:
+    def _back_off(self, endpoint: Endpoint, now: float) -> None:
+        """Leave a source alone for a while; what else was under way there, and fails with it, is the same failure."""
+        lane = self._lanes.get(endpoint)
+        if lane is None:
+            return
+        self._places.set_proven(lane, proven=False)
+        if lane.not_before > now:
+            return
+        lane.failures += 1
+        lane.not_before = now + self._delay(lane.failures)
+
+    def _lane(self, source: Source) -> Lane:
         lane = self._lanes.get(source.endpoint)
         if lane is None:
-            lane = self._lanes[source.endpoint] = _Lane(source)
+            lane = self._lanes[source.endpoint] = Lane(source)
             self._turn.append(source.endpoint)
         return lane
 
@@ -229,60 +247,62 @@ class FetchQueue:
         for source in sources:
             lane = self._lane(source)
             lane.source = source
-            lane.waiting[path] = None
+            queue = lane.small if _goes_in_batches(self._pending[path].fetch, source) else lane.waiting
+            queue[path] = None
 
-    def _may_start(self, lane: _Lane, now: float) -> bool:
-        if not lane.waiting or lane.not_before > now:
-            return False
-        if lane.proven:
-            return lane.active < PER_SOURCE and self._running < self._limit
-        ip = lane.source.endpoint.ip
-        if ip not in self._answering and self._silent.get(ip, 0) >= SILENT_DIALS:
-            return False
-        return lane.active == 0 and self._probing < PROBES
+    def _in_turn(self, now: float) -> Iterator[Lane]:
+        """Each lane once, going on where the last look ended."""
+        self._wake(now)
+        for _ in range(len(self._turn)):
+            endpoint = self._turn[0]
+            self._turn.rotate(-1)
+            lane = self._lanes[endpoint]
+            if not lane.has_work and not lane.active and lane.not_before <= now:
+                self._turn.pop()  # idle: forgotten, so that forged sources cannot pile up; a good one proves itself anew
+                del self._lanes[endpoint]
+                continue
+            yield lane
 
-    def _take(self, lane: _Lane) -> RelPath | None:
-        """The next path of the lane that is still wanted from it; what another lane has dealt with is dropped here."""
-        while lane.waiting:
-            path = next(iter(lane.waiting))
-            del lane.waiting[path]
+    def _take(self, lane: Lane, queue: Line) -> RelPath | None:
+        """The next path of `queue` that is still wanted from it; what another lane has dealt with is dropped here."""
+        while queue:
+            path, _ = queue.popitem(last=False)
             pending = self._pending.get(path)
             if pending is None or pending.active_at is not None or pending.resting:
                 continue
-            if lane.source.endpoint in pending.untried:
+            if lane.source.endpoint not in pending.untried:
+                continue
+            if _goes_in_batches(pending.fetch, lane.source) == (queue is lane.small):
                 return path
+            self._enter_lanes(path, [lane.source])  # the version, or what the source speaks, has changed meanwhile
         return None
 
-    def _start(self, path: RelPath, lane: _Lane) -> Assignment:
-        pending = self._pending[path]
-        endpoint = lane.source.endpoint
-        pending.active_at = endpoint
-        lane.active += 1
-        if lane.proven:
-            self._running += 1
-        else:
-            self._probing += 1
-            if endpoint.ip not in self._answering:
-                self._silent[endpoint.ip] = self._silent.get(endpoint.ip, 0) + 1
-        return Assignment(fetch=pending.fetch, source=lane.source)
+    def _take_batch(self, lane: Lane) -> list[RelPath]:
+        paths: list[RelPath] = []
+        size = 0
+        while len(paths) < BATCH_FILES and size <= BATCH_BYTES - SMALL_MAX:
+            path = self._take(lane, lane.small)
+            if path is None:
+                break
+            paths.append(path)
+            size += _size(self._pending[path].fetch)
+        return paths
+
+    def _start(self, paths: Sequence[RelPath], lane: Lane, *, is_batch: bool) -> None:
+        place = self._places.take(lane, count=len(paths), is_batch=is_batch)
+        for path in paths:
+            pending = self._pending[path]
+            pending.active_at, pending.place = lane.source.endpoint, place
 
     def _release(self, path: RelPath, endpoint: Endpoint) -> None:
         pending = self._pending[path]  # it is never dropped while it is active
-        if not pending.landed:
-            self._free_place(endpoint)
-        pending.active_at, pending.landed = None, False
+        self._leave_place(pending, endpoint)
+        pending.active_at = None
 
-    def _free_place(self, endpoint: Endpoint) -> None:
-        lane = self._lanes[endpoint]  # a lane with active fetches is never forgotten
-        lane.active -= 1
-        if lane.proven:
-            self._running -= 1
-        else:
-            self._probing -= 1
-        if (silent := self._silent.get(endpoint.ip, 0)) > 1:
-            self._silent[endpoint.ip] = silent - 1
-        else:
-            self._silent.pop(endpoint.ip, None)
+    def _leave_place(self, pending: _Pending, endpoint: Endpoint) -> None:
+        if pending.place is not None:
+            self._places.leave(self._lanes[endpoint], pending.place)  # a lane with active fetches is never forgotten
+            pending.place = None
 
     def _wake(self, now: float) -> None:
         while self._resting and self._resting[0][0] <= now:
@@ -296,3 +316,18 @@ class FetchQueue:
 
     def _delay(self, failures: int) -> float:
         return backoff_s(failures, base_s=BACKOFF_BASE_S, cap_s=BACKOFF_CAP_S, rng=self._rng)
+
+
+def _goes_in_batches(fetch: Fetch, source: Source) -> bool:
+    record = fetch.offer.record
+    return (
+        source.speaks_native
+        and record is not None
+        and record.kind is Kind.FILE
+        and record.digest != ""
+        and record.size <= SMALL_MAX
+    )
+
+
+def _size(fetch: Fetch) -> int:
+    return fetch.offer.record.size if fetch.offer.record is not None else 0

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from gsync.core.schedule import PER_SOURCE
+from gsync.core.places import PER_SOURCE
 from tests.bench.figure import Figure, Measure, at_least
 from tests.bench.place import Place
 from tests.bench.stopwatch import ends_after, interleaved

@@ -13,7 +13,8 @@ from gsync.core.actions import Displaced
 from gsync.core.blocks import digest_of_bytes
 from gsync.core.model import FileMeta, Offer, Source
 from gsync.core.names import Endpoint, RelPath
-from gsync.core.schedule import BACKOFF_BASE_S, BACKOFF_CAP_S, HOPELESS_AFTER, PER_SOURCE, FetchQueue
+from gsync.core.places import PER_SOURCE
+from gsync.core.schedule import BACKOFF_BASE_S, BACKOFF_CAP_S, HOPELESS_AFTER, FetchQueue
 from gsync.core.versions import Version
 from gsync.core.vouching import Ticket
 from gsync.errors import ConnectFailed, FolderUnusable, NoSpace, RemoteProtocolError, Stalled, StorageError
