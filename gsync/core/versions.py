@@ -11,7 +11,9 @@ mtime (found by a scan without history, or announced by a classic peer) has the 
     mtime only  anything    by mtime alone: the classic rule, "the latest mtime wins"
 
 The last row is why a classic edit of a file that we once edited is not for ever concurrent with it: a classic peer cannot say
-what it had seen. `docs/decisions/0003-one-version-order.md` has the reasons. Pure; called by the planner and the indexer.
+what it had seen. `docs/decisions/0003-one-version-order.md` has the reasons. That row is not transitive, so records, which are
+joined in any order, are compared by `compare_vectors`: there the mtime is a counter like any other. Pure; called by the planner,
+`core.records` and the indexer.
 """
 
 from __future__ import annotations
@@ -84,6 +86,20 @@ def compare(a: Version, b: Version) -> Order:
     authors = mine.keys() | theirs.keys()
     ahead = any(mine.get(x, 0) > theirs.get(x, 0) for x in authors)
     behind = any(mine.get(x, 0) < theirs.get(x, 0) for x in authors)
+    if ahead and behind:
+        return Order.CONCURRENT
+    if ahead:
+        return Order.NEWER
+    return Order.OLDER if behind else Order.SAME
+
+
+def compare_vectors(a: Version, b: Version) -> Order:
+    """How the vector of `a` stands to that of `b`, the mtime being one of its counters: a partial order, in every mixture."""
+    if a.counters == b.counters:
+        return _by_mtime(a.mtime_s, b.mtime_s)
+    mine, theirs = dict(a.counters), dict(b.counters)
+    ahead = a.mtime_s > b.mtime_s or any(n > theirs.get(author, 0) for author, n in a.counters)
+    behind = a.mtime_s < b.mtime_s or any(n > mine.get(author, 0) for author, n in b.counters)
     if ahead and behind:
         return Order.CONCURRENT
     if ahead:

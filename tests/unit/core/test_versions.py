@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gsync.core.versions import MTIME_MAX, Order, Version, clamp_mtime, compare, join
+from gsync.core.versions import MTIME_MAX, Order, Version, clamp_mtime, compare, compare_vectors, join
 
 
 def v(mtime_s: int, **counters: int) -> Version:
@@ -112,6 +112,32 @@ def test_an_edit_at_the_end_of_time_still_counts(start_s: int) -> None:
 )
 def test_an_announced_mtime_lies_within_its_limits(given_s: int, clamped_s: int) -> None:
     assert clamp_mtime(given_s) == clamped_s
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "order"),
+    [
+        pytest.param(v(5), v(5), Order.SAME, id="the same mtime and nothing else"),
+        pytest.param(v(6), v(5), Order.NEWER, id="a later mtime"),
+        pytest.param(v(5, a=1), v(5), Order.NEWER, id="an edit of it"),
+        pytest.param(v(5, a=1), v(6), Order.CONCURRENT, id="an edit, and a later mtime without it"),
+        pytest.param(v(6, a=1), v(5, a=2), Order.CONCURRENT, id="a later mtime with fewer edits"),
+        pytest.param(v(6, a=1, b=1), v(6, a=1), Order.NEWER, id="one author more"),
+        pytest.param(v(6, a=1), v(6, b=1), Order.CONCURRENT, id="two authors"),
+    ],
+)
+def test_as_vectors_the_mtime_is_a_counter_like_any_other(a: Version, b: Version, order: Order) -> None:
+    assert compare_vectors(a, b) is order
+    assert compare_vectors(b, a) is MIRRORED[order]
+
+
+@given(versions, versions, versions)
+def test_vectors_are_in_a_partial_order_also_where_only_mtimes_are_known(a: Version, b: Version, c: Version) -> None:
+    assert compare_vectors(b, a) is MIRRORED[compare_vectors(a, b)]
+    assert (compare_vectors(a, b) is Order.SAME) == (a == b)
+    if compare_vectors(a, b) is Order.NEWER and compare_vectors(b, c) is Order.NEWER:
+        assert compare_vectors(a, c) is Order.NEWER
+    assert compare_vectors(join([a, b]), a) in (Order.SAME, Order.NEWER)
 
 
 @given(st.lists(versions, max_size=4))
