@@ -62,6 +62,14 @@ class RelPath(str):
         """The last component."""
         return self.rpartition("/")[2]
 
+    @property
+    def ancestors(self) -> tuple[RelPath, ...]:
+        """The directories that it lies in, the topmost first; none for a name at the top."""
+        if "/" not in self:
+            return ()
+        ends = [at for at, letter in enumerate(self) if letter == "/"]
+        return tuple(RelPath(self[:end]) for end in ends)
+
     def with_name(self, name: str) -> RelPath:
         """The path beside this one whose last component is `name`; refused like any other."""
         parent, slash, _ = self.rpartition("/")

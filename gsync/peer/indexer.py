@@ -17,13 +17,13 @@ from gevent.lock import BoundedSemaphore
 
 from gsync.core.diff import Changes, diff
 from gsync.core.ignore import is_ignored
-from gsync.core.model import FileMeta
+from gsync.core.model import FileMeta, Kind
 from gsync.core.names import RelPath
 from gsync.errors import StorageError
 from gsync.net.clock import Clock
 from gsync.peer.events import Events, NamesSkipped, Trouble
 from gsync.peer.trees import Trees
-from gsync.storage.filesystem import Folder
+from gsync.storage.filesystem import Folder, Found
 from gsync.storage.index import Index
 from gsync.storage.scanner import Scan, scan
 from gsync.storage.workers import Pool, Workers
@@ -145,7 +145,11 @@ class Indexer:
         """In the scan thread: what is there, and how it differs from `known`."""
         self._folder.check_root()
         found = scan(self._folder, known, now_ns=int(self._clock.wall() * 1e9))
-        files = {path: print_ for path, print_ in found.files.items() if not is_ignored(path)}
+        files = {
+            path: one.fingerprint
+            for path, one in found.files.items()
+            if _is_classic(one) and path not in found.hidden and not is_ignored(path)
+        }
         return found, diff(known, files, self._index.author, rewritten=found.rewritten)
 
     def _tell_skipped(self, found: Scan) -> None:
@@ -158,3 +162,8 @@ class Indexer:
         for reason, names in fresh.items():
             log.info("scan.skipped reason=%s names=%r", reason, names[:SHOWN_PER_REASON])
             self._events.tell(NamesSkipped(reason=reason, names=tuple(names[:SHOWN_PER_REASON]), count=len(names)))
+
+
+def _is_classic(found: Found) -> bool:
+    """Whether it is a regular file at the top of the folder."""
+    return found.fingerprint.kind is Kind.FILE and "/" not in found.path

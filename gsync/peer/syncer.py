@@ -17,13 +17,13 @@ import gevent
 from gevent.event import Event
 
 from gsync.core.actions import Adopt, Fetch, Refuse
-from gsync.core.model import Source
+from gsync.core.model import Kind, Source
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.planner import Policy, plan
 from gsync.core.recent import Recent
 from gsync.core.schedule import Assignment, Blame, FetchQueue
 from gsync.core.versions import Version
-from gsync.errors import GsyncError, NoSpace, ProtocolError, StorageError, TransportError
+from gsync.errors import GsyncError, NoSpace, PathRefused, ProtocolError, StorageError, TransportError
 from gsync.net.breathing import breathe
 from gsync.net.clock import Clock
 from gsync.net.tasks import TaskGroup
@@ -213,7 +213,9 @@ class Syncer:
 
     def _require_a_free_spot(self, fetch: Fetch) -> None:
         """Raise PathRefused where a directory or a link stands: before anything is fetched for nothing."""
-        self._folder.fingerprint(fetch.path)
+        there = self._folder.fingerprint(fetch.path)
+        if there is not None and there.kind is not Kind.FILE:
+            raise PathRefused(f"{fetch.path}: a {there.kind}")
 
     def _require_good_content(self, fetch: Fetch, source: Source, received: Received) -> None:
         """Where the source told no size, it must vouch; raises, with nothing left staged, when it is not to be trusted."""

@@ -21,12 +21,12 @@ from typing import Final
 
 from gsync.core.model import Fingerprint
 from gsync.core.names import OWN_FOLDER, RelPath
-from gsync.errors import FileVanished, FolderUnusable, NoSpace, PathRefused
+from gsync.errors import FileVanished, FolderUnusable, NoSpace, PathRefused, StorageError
 from gsync.storage import leases, renames
 from gsync.storage.beneath import open_beneath
 from gsync.storage.durability import Durability
 from gsync.storage.files import DiskFile, DiskStaged, fingerprint_of
-from gsync.storage.filesystem import Found, Skipped, Staged, Worth
+from gsync.storage.filesystem import Found, Skip, Skipped, Staged, Worth, never
 from gsync.storage.listing import OTHER_MOUNT, UNREADABLE, Lister, is_unreadable, kind_of
 from gsync.storage.own_folder import TRASH, OwnFolder, RandomHex
 from gsync.storage.renames import Spot
@@ -80,11 +80,41 @@ class DiskFolder:
     def new_file_mode(self) -> int:
         return self._mode
 
-    def listing(self) -> Iterator[Found | Skipped]:
+    @property
+    def new_executable_mode(self) -> int:
+        return self._mode | (self._mode & 0o444) >> 2
+
+    def listing(self, *, beneath: RelPath | None = None, skip: Skip = never) -> Iterator[Found | Skipped]:
         try:
             yield from self._lister.listing()
         except OSError as error:
             raise storage_error(error, "the folder") from error
+
+    def look(self, path: RelPath) -> Found | None:
+        raise StorageError("not yet")
+
+    def stage_link(self, target: str) -> str:
+        raise StorageError("not yet")
+
+    def reopen_staged(self, staged_name: str) -> Staged:
+        raise StorageError("not yet")
+
+    def make_directory(self, path: RelPath) -> bool:
+        raise StorageError("not yet")
+
+    def take_out(self, path: RelPath) -> str | None:
+        raise StorageError("not yet")
+
+    def remove_directory(self, path: RelPath) -> bool:
+        raise StorageError("not yet")
+
+    def move(self, source: RelPath, target: RelPath) -> bool:
+        raise StorageError("not yet")
+
+    def adjust(
+        self, path: RelPath, *, expected: Fingerprint, mtime_ns: int | None, executable: bool | None
+    ) -> Fingerprint | None:
+        raise StorageError("not yet")
 
     def fingerprint(self, path: RelPath) -> Fingerprint | None:
         spot = self._spot(path)

@@ -6,10 +6,11 @@ Both own their descriptor. OSError becomes `StorageError` here. Made by `disk.py
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from typing import Final
 
-from gsync.core.model import Fingerprint
+from gsync.core.model import Fingerprint, Kind
 from gsync.errors import NoSpace
 from gsync.storage import syscalls
 from gsync.storage.space import floor_bytes
@@ -23,14 +24,21 @@ WRITE_BYTES: Final = 256 * 1024
 seems to look for one piece of free memory as large as the call."""
 
 
+_NOWHERE: Final = 1 << 63
+
+
 def fingerprint_of(status: os.stat_result) -> Fingerprint:
-    """What of a stat the trees remember."""
+    """What of a stat the trees remember; of a directory not what changes with what is in it."""
+    if stat.S_ISDIR(status.st_mode):
+        mode = status.st_mode & 0o7777
+        return Fingerprint(size=0, mtime_ns=0, ctime_ns=0, inode=status.st_ino, mode=mode, kind=Kind.DIRECTORY)
     return Fingerprint(
         size=status.st_size,
         mtime_ns=status.st_mtime_ns,
         ctime_ns=status.st_ctime_ns,
         inode=status.st_ino,
         mode=status.st_mode & 0o7777,
+        kind=Kind.LINK if stat.S_ISLNK(status.st_mode) else Kind.FILE,
     )
 
 
@@ -76,32 +84,60 @@ class DiskFile:
 class DiskStaged:
     """A `Staged`."""
 
-    __slots__ = ("_fd", "_started", "name", "size")
+    __slots__ = ("_fd", "_highest", "_lowest", "_unstarted", "name", "size")
 
-    def __init__(self, fd: int, *, name: str) -> None:
+    def __init__(self, fd: int, *, name: str, size: int = 0) -> None:
+        """`size` is what is in it already."""
         self._fd = fd
-        self._started = 0
+        self._unstarted = 0
+        self._lowest, self._highest = _NOWHERE, 0
         self.name = name
-        self.size = 0
+        self.size = size
 
     @property
     def inode(self) -> int:
         return self.fingerprint().inode
 
     def write(self, data: bytes | memoryview) -> None:
+        self.write_at(self.size, data)
+
+    def write_at(self, offset: int, data: bytes | memoryview) -> None:
         rest = memoryview(data)
+        begin = offset
         try:
             self._require_space(len(rest))
             while rest:
-                written = os.write(self._fd, rest[:WRITE_BYTES])
-                self.size += written
+                written = os.pwrite(self._fd, rest[:WRITE_BYTES], offset)
+                offset += written
                 rest = rest[written:]
         except OSError as error:
             raise storage_error(error, self.name) from error
-        if self.size - self._started >= WRITEBACK_EVERY_BYTES:
-            with suppress(OSError):  # a hint; where the system does not take it, the sync at the end does all
-                syscalls.start_writeback(self._fd, self._started, self.size - self._started)
-            self._started = self.size
+        finally:
+            self.size = max(self.size, offset) if offset > begin else self.size
+        self._start_writeback(begin, offset)
+
+    def read_at(self, offset: int, count: int) -> bytes:
+        try:
+            return os.pread(self._fd, count, offset)
+        except OSError as error:
+            raise storage_error(error, self.name) from error
+
+    def truncate(self, size: int) -> None:
+        try:
+            os.ftruncate(self._fd, size)
+        except OSError as error:
+            raise storage_error(error, self.name) from error
+        self.size = size
+
+    def _start_writeback(self, begin: int, end: int) -> None:
+        """Note that this range was written; once enough was, send all of it on its way."""
+        self._unstarted += end - begin
+        self._lowest, self._highest = min(self._lowest, begin), max(self._highest, end)
+        if self._unstarted < WRITEBACK_EVERY_BYTES:
+            return
+        with suppress(OSError):  # a hint; where the system does not take it, the sync at the end does all
+            syscalls.start_writeback(self._fd, self._lowest, self._highest - self._lowest)
+        self._unstarted, self._lowest, self._highest = 0, _NOWHERE, 0
 
     def _require_space(self, count: int) -> None:
         """A large download is not measured before it comes, and may never end: each piece of it leaves the floor free."""

@@ -6,33 +6,65 @@ implementations pass `tests/contract/test_folder.py`.
 
 A *staged* file lives in `.gsync/staging/` under a random name (`Staged.name`) until it is published. After `exchange` that
 same staged name holds the file which was displaced: whoever asked for the exchange must look at it and find it a place.
+
+Files, directories and links are what a folder is made of; anything else is left alone. Of a directory a fingerprint shows
+only inode and permission bits (size and times are 0): what is put into it or taken out of it does not change it. Where a
+name in the middle of a path is a link, or may not be entered, every method raises `PathRefused`; where it is a file,
+nothing stands at the path.
+
+What changes names (`put_new` to `adjust`, and the trash) is called by one thread only, and is durable after `sync_names`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Final, Protocol
 
-from gsync.core.model import Fingerprint
+from gsync.core.model import Fingerprint, Kind
 from gsync.core.names import RelPath
+
+OTHER_MOUNT: Final = "on another mount"
+UNREADABLE: Final = "not readable by this user"
+
+TARGET_MAX_BYTES: Final = 4095
+"""Linux PATH_MAX without its NUL: no link can lead further."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A regular file that a listing found."""
+    """A file, directory or link that stands at a path; `target` is where a link leads, as it says so itself."""
 
     path: RelPath
     fingerprint: Fingerprint
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
-    """Something that a listing found and gsync does not touch; `name` is for showing only, `reason` says why."""
+    """Something that a listing found and gsync does not touch; `name` is for showing only, `reason` says why.
+
+    Where `hides` is set, what was known at that path and in it may still be there: nothing follows from not seeing it.
+    """
 
     name: str
     reason: str
+    hides: RelPath | None = None
+
+
+Skip = Callable[[RelPath, Kind], bool]
+"""Whether what stands at a path is none of our business; depends on nothing but its two arguments."""
+
+
+def never(path: RelPath, kind: Kind) -> bool:
+    """The `Skip` that skips nothing."""
+    return False
+
+
+def with_exec_bit(mode: int, *, executable: bool) -> int:
+    """The permission bits `mode`, with the right to run for all who may read, or for nobody."""
+    return mode | (mode & 0o444) >> 2 if executable else mode & ~0o111
 
 
 class Worth(Enum):
@@ -83,7 +115,7 @@ class Staged(Protocol):
 
     @property
     def size(self) -> int:
-        """Bytes written so far."""
+        """Where it ends now."""
         ...
 
     @property
@@ -91,6 +123,18 @@ class Staged(Protocol):
 
     def write(self, data: bytes | memoryview) -> None:
         """Append all of `data`; starts writeback early on large files. Raises `NoSpace`, `StorageError`."""
+        ...
+
+    def write_at(self, offset: int, data: bytes | memoryview) -> None:
+        """Write all of `data` at `offset`; a gap before it reads as zeros. One call at a time."""
+        ...
+
+    def read_at(self, offset: int, count: int) -> bytes:
+        """Up to `count` bytes from `offset`, as written so far; b"" past the end."""
+        ...
+
+    def truncate(self, size: int) -> None:
+        """Cut it off after `size` bytes, or let it end there with zeros."""
         ...
 
     def finish(self, *, mtime_ns: int, mode: int) -> None:
@@ -118,12 +162,25 @@ class Folder(Protocol):
         """The permission bits of a file that nobody gave any: 0644 without what the umask takes away."""
         ...
 
-    def listing(self) -> Iterator[Found | Skipped]:
-        """Everything at the top of the folder but `.gsync`; FIFOs, devices, links, mounts, odd names come as `Skipped`."""
+    @property
+    def new_executable_mode(self) -> int:
+        """The same for a file that may be run: 0755 without what the umask takes away."""
+        ...
+
+    def listing(self, *, beneath: RelPath | None = None, skip: Skip = never) -> Iterator[Found | Skipped]:
+        """Everything in the folder but `.gsync`, a directory before what is in it; or what stands `beneath` a path, and there.
+
+        FIFOs, devices, mounts, odd names come as `Skipped`. What `skip` says yes to does not come at all, and is not entered;
+        about what did not change since the last listing it is asked again only if it is another function than then.
+        """
+        ...
+
+    def look(self, path: RelPath) -> Found | None:
+        """What stands at `path` (lstat), None where nothing does; anything odd or unreadable raises `PathRefused`."""
         ...
 
     def fingerprint(self, path: RelPath) -> Fingerprint | None:
-        """lstat of what stands at `path`, None where nothing does; anything but a readable file raises `PathRefused`."""
+        """The fingerprint of what `look` would find."""
         ...
 
     def open(self, path: RelPath) -> OpenFile:
@@ -145,20 +202,69 @@ class Folder(Protocol):
         """A new, empty staged file with a random name, O_EXCL, 0600."""
         ...
 
+    def stage_link(self, target: str) -> str:
+        """The staged name of a new link to `target`; `PathRefused` for what no link can say."""
+        ...
+
+    def reopen_staged(self, staged_name: str) -> Staged:
+        """A staged file that was closed, to be gone on with. Raises `FileVanished`, `PathRefused`."""
+        ...
+
     def sync(self, staged: Sequence[Staged]) -> list[Staged]:
         """Make the contents of all durable; returns those that failed: *not written*, to be dropped and fetched again."""
         ...
 
     def put_new(self, staged_name: str, path: RelPath) -> bool:
-        """Move a staged file to a free `path`; False (and nothing done) when something stands there already."""
+        """Move a staged file or link to a free `path`; False when something stands there. Missing parents are made."""
         ...
 
     def exchange(self, staged_name: str, path: RelPath) -> bool:
-        """Swap a staged file with the one at `path`; False (and nothing done) when nothing stands there."""
+        """Swap what is staged with the file or link at `path`; False (and nothing done) when nothing stands there.
+
+        A directory at `path` raises `PathRefused`. One that comes at that very instant is swapped: look at what came out.
+        """
+        ...
+
+    def make_directory(self, path: RelPath) -> bool:
+        """Let a directory stand at `path`; False when one does already. Missing parents are made.
+
+        Raises `PathRefused` where something else stands.
+        """
+        ...
+
+    def take_out(self, path: RelPath) -> str | None:
+        """Move the file or link at `path` to a new staged name, which is returned; None when nothing stands there.
+
+        Raises `PathRefused` for anything else.
+        """
+        ...
+
+    def remove_directory(self, path: RelPath) -> bool:
+        """Remove the directory at `path`; False when something is in it, True also when it is gone already.
+
+        Raises `PathRefused` where something else stands.
+        """
+        ...
+
+    def move(self, source: RelPath, target: RelPath) -> bool:
+        """Rename what stands at `source`, a directory with all that is in it, to a free `target`; False when that is taken.
+
+        Missing parents of `target` are made. Raises `FileVanished` when nothing stands at `source`.
+        """
+        ...
+
+    def adjust(
+        self, path: RelPath, *, expected: Fingerprint, mtime_ns: int | None, executable: bool | None
+    ) -> Fingerprint | None:
+        """Set mtime and exec bit (None: it stays) of the file at `path`; returns what it shows now.
+
+        None, and nothing done, when what stands there is not `expected` (but for its ctime). Of a link or a directory
+        there is nothing to set: it is only looked at.
+        """
         ...
 
     def staged_fingerprint(self, staged_name: str) -> Fingerprint | None:
-        """lstat of what now stands at a staged name; None where nothing does; `PathRefused` as above."""
+        """lstat of what now stands at a staged name; None where nothing does; anything odd raises `PathRefused`."""
         ...
 
     def has_writer(self, staged_name: str) -> bool | None:
@@ -194,7 +300,7 @@ class Folder(Protocol):
         ...
 
     def sync_names(self) -> None:
-        """Make the renames done so far durable: fsync of the folder, staging and trash directories."""
+        """Make all changes of names and every `adjust` so far durable."""
         ...
 
     def close(self) -> None: ...

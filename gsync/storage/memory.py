@@ -2,7 +2,7 @@
 
 It behaves as `disk.DiskFolder` does (`tests/contract/test_folder.py` runs over both), and it knows what a real disk keeps
 through a power cut: a content after `sync`, a name after `sync_names`. `crash` forgets the rest. What the folder's *person*
-does (`put`, `edit`, `remove`, `write_into`) is durable at once: losing that would be nobody's fault.
+does is in memory_person.py.
 
 `on_call` is told the name of each method before it runs: there a test raises an error (`FailAt`), or lets the person act at
 that very instant.
@@ -10,20 +10,34 @@ that very instant.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from gsync.core.model import Fingerprint
+from gsync.core.model import Fingerprint, Kind
 from gsync.core.names import OWN_FOLDER, RelPath
 from gsync.errors import FileVanished, FolderUnusable, NoSpace, PathRefused, StorageError
-from gsync.storage.filesystem import Found, OpenFile, Skipped, Staged, Worth
+from gsync.storage.filesystem import (
+    OTHER_MOUNT,
+    TARGET_MAX_BYTES,
+    UNREADABLE,
+    Found,
+    OpenFile,
+    Skip,
+    Skipped,
+    Staged,
+    Worth,
+    never,
+    with_exec_bit,
+)
 from gsync.storage.memory_disk import ENDLESS, MemoryDisk, Node
+from gsync.storage.memory_files import MemoryFile, MemoryStaged
+from gsync.storage.memory_person import Person
 from gsync.storage.space import floor_bytes
 from gsync.storage.trash import box_name, expired, parse_box
 
 _TRASH: Final = f"{OWN_FOLDER}/trash"
+_HIDING: Final = frozenset({OTHER_MOUNT, UNREADABLE})
 
 
 @dataclass(slots=True)
@@ -40,10 +54,8 @@ class FailAt:
             raise self.error
 
 
-class MemoryFolder:
+class MemoryFolder(Person):
     """A `Folder` in memory. `wall_clock` gives its files their times."""
-
-    new_file_mode: Final = 0o644
 
     def __init__(
         self,
@@ -58,29 +70,44 @@ class MemoryFolder:
         self.root_stands = True
         self.can_lease = can_lease
         self.on_call: Callable[[str], None] = lambda method: None
-        self.disk = MemoryDisk(wall_clock=wall_clock, capacity=capacity, mtime_step_ns=mtime_step_ns)
+        super().__init__(MemoryDisk(wall_clock=wall_clock, capacity=capacity, mtime_step_ns=mtime_step_ns))
         self._wall_clock = wall_clock
-        self._boxes = 0
+        self._names_given = 0
 
-    # What the engine does
-
-    def listing(self) -> Iterator[Found | Skipped]:
+    def listing(self, *, beneath: RelPath | None = None, skip: Skip = never) -> Iterator[Found | Skipped]:
         self.on_call("listing")
-        for name, node in list(self.disk.names.items()):
-            if name.startswith(OWN_FOLDER + "/"):
+        names = list(self.disk.beneath("")) if beneath is None else [beneath, *self.disk.beneath(beneath)]
+        left_out: set[str] = set()
+        for name in names:
+            node = self.disk.names.get(name)
+            if node is None or name.startswith(OWN_FOLDER + "/"):
                 continue
-            if node.kind:
-                yield Skipped(name=name, reason=node.kind)
+            path = RelPath.parse(name)
+            if path == beneath and (reason := self._hidden_by(path)):
+                yield Skipped(name=name, reason=reason, hides=path)
+                return
+            if not left_out.isdisjoint(path.ancestors) or any(self._bars(above) for above in path.ancestors):
+                continue
+            if node.odd:
+                yield Skipped(name=name, reason=node.odd, hides=path if node.odd in _HIDING else None)
+            elif skip(path, node.kind):
+                left_out.add(path)
             else:
-                yield Found(path=RelPath.parse(name), fingerprint=node.fingerprint())
+                yield _found(path, node)
+
+    def look(self, path: RelPath) -> Found | None:
+        self.on_call("look")
+        node = self._stands(path)
+        return None if node is None else _found(path, node.touchable(path))
 
     def fingerprint(self, path: RelPath) -> Fingerprint | None:
         self.on_call("fingerprint")
-        return self._fingerprint(_spot(path))
+        node = self._stands(path)
+        return None if node is None else node.touchable(path).fingerprint()
 
     def open(self, path: RelPath) -> OpenFile:
         self.on_call("open")
-        return _MemoryFile(self._regular(_spot(path)))
+        return MemoryFile(_regular(self._stands(path), path))
 
     def check_root(self) -> None:
         self.on_call("check_root")
@@ -95,9 +122,21 @@ class MemoryFolder:
     def stage(self) -> Staged:
         self.on_call("stage")
         node = self.disk.new_node()
-        name = f"{node.inode:016x}"
+        name = self._random_hex(8)
         self.disk.rename((_staging(name), node))
-        return _MemoryStaged(self, node, name=name)
+        return self._staged(node, name)
+
+    def stage_link(self, target: str) -> str:
+        self.on_call("stage_link")
+        _require_target(target)
+        node = self.disk.new_node(Kind.LINK, target=target, mode=0o777)
+        name = self._random_hex(8)
+        self.disk.rename((_staging(name), node))
+        return name
+
+    def reopen_staged(self, staged_name: str) -> Staged:
+        self.on_call("reopen_staged")
+        return self._staged(_regular(self.disk.names.get(_staging(staged_name)), staged_name), staged_name)
 
     def sync(self, staged: Sequence[Staged]) -> list[Staged]:
         try:
@@ -111,24 +150,86 @@ class MemoryFolder:
 
     def put_new(self, staged_name: str, path: RelPath) -> bool:
         self.on_call("put_new")
-        node, target = self._there(_staging(staged_name)), _spot(path)
-        if target in self.disk.names:
+        node = self._there(_staging(staged_name))
+        self._make_parents_of(path)
+        if path in self.disk.names:
             return False
-        self.disk.rename((_staging(staged_name), None), (target, node))
+        self.disk.rename((_staging(staged_name), None), (path, node))
         return True
 
     def exchange(self, staged_name: str, path: RelPath) -> bool:
         self.on_call("exchange")
-        node, target = self._there(_staging(staged_name)), _spot(path)
-        displaced = self.disk.names.get(target)
+        node, displaced = self._there(_staging(staged_name)), self._stands(path)
         if displaced is None:
             return False
-        self.disk.rename((_staging(staged_name), displaced), (target, node))
+        if displaced.kind is Kind.DIRECTORY:
+            raise PathRefused(f"{path}: a directory")
+        self.disk.rename((_staging(staged_name), displaced), (path, node))
         return True
+
+    def make_directory(self, path: RelPath) -> bool:
+        self.on_call("make_directory")
+        self._make_parents_of(path)
+        there = self.disk.names.get(path)
+        if there is not None:
+            there.one_of(Kind.DIRECTORY, name=path)
+            return False
+        self.disk.rename((path, self.disk.new_node(Kind.DIRECTORY, mode=self.new_directory_mode)))
+        return True
+
+    def take_out(self, path: RelPath) -> str | None:
+        self.on_call("take_out")
+        node = self._stands(path)
+        if node is None:
+            return None
+        node.one_of(Kind.FILE, Kind.LINK, name=path)
+        name = self._random_hex(8)
+        self.disk.rename((path, None), (_staging(name), node))
+        return name
+
+    def remove_directory(self, path: RelPath) -> bool:
+        self.on_call("remove_directory")
+        node = self._stands(path)
+        if node is None:
+            return True
+        node.one_of(Kind.DIRECTORY, name=path)
+        if any(self.disk.beneath(path)):
+            return False
+        self.disk.rename((path, None))
+        return True
+
+    def move(self, source: RelPath, target: RelPath) -> bool:
+        self.on_call("move")
+        node = self._stands(source)
+        if node is None:
+            raise FileVanished(f"{source}: there is no such file any more")
+        node.touchable(source)
+        if target.startswith(source + "/"):
+            raise PathRefused(f"{target}: within what is moved there")
+        self._make_parents_of(target)
+        if target in self.disk.names:
+            return False
+        self.disk.move_tree(source, target)
+        return True
+
+    def adjust(
+        self, path: RelPath, *, expected: Fingerprint, mtime_ns: int | None, executable: bool | None
+    ) -> Fingerprint | None:
+        self.on_call("adjust")
+        node = self._stands(path)
+        if node is None or node.odd or replace(node.fingerprint(), ctime_ns=expected.ctime_ns) != expected:
+            return None
+        if node.kind is not Kind.FILE:
+            return node.fingerprint()
+        mode = node.mode if executable is None else with_exec_bit(node.mode, executable=executable)
+        mtime_ns = node.mtime_ns if mtime_ns is None else mtime_ns
+        if (mode, mtime_ns) != (node.mode, node.mtime_ns):
+            self.disk.adjust(node, mtime_ns=mtime_ns, mode=mode)
+        return node.fingerprint()
 
     def staged_fingerprint(self, staged_name: str) -> Fingerprint | None:
         self.on_call("staged_fingerprint")
-        return self._fingerprint(_staging(staged_name))
+        return self._fingerprint_of_ours(_staging(staged_name))
 
     def has_writer(self, staged_name: str) -> bool | None:
         self.on_call("has_writer")
@@ -137,7 +238,7 @@ class MemoryFolder:
 
     def open_staged(self, staged_name: str) -> OpenFile:
         self.on_call("open_staged")
-        return _MemoryFile(self._regular(_staging(staged_name)))
+        return MemoryFile(_regular(self.disk.names.get(_staging(staged_name)), staged_name))
 
     def move_to_trash(self, staged_name: str, path: RelPath, *, worth: Worth) -> str:
         self.on_call("move_to_trash")
@@ -148,7 +249,7 @@ class MemoryFolder:
 
     def trashed_fingerprint(self, trashed: str) -> Fingerprint | None:
         self.on_call("trashed_fingerprint")
-        return self._fingerprint(trashed)
+        return self._fingerprint_of_ours(trashed)
 
     def take_back(self, trashed: str) -> str:
         self.on_call("take_back")
@@ -185,137 +286,62 @@ class MemoryFolder:
     def close(self) -> None:
         return
 
-    # What the person and the test do
-
-    def put(self, name: str, content: bytes, *, mtime_ns: int | None = None) -> None:
-        """Save `content` under `name` as careful editors do: a new file takes the name in one step."""
-        node = self.disk.new_node()
-        node.mode = self.new_file_mode
-        self.write_into(node, content, mtime_ns=mtime_ns)
-        self._by_person((name, node))
-
-    def edit(self, name: str, content: bytes, *, mtime_ns: int | None = None) -> None:
-        """Write `content` into the file that stands at `name`: the inode stays."""
-        self.write_into(self.disk.names[name], content, mtime_ns=mtime_ns)
-
-    def obstruct(self, name: str, kind: str) -> None:
-        """Put something at `name` that is not a regular file; `kind` is the reason that a listing gives."""
-        node = self.disk.new_node()
-        node.kind = kind
-        self._by_person((name, node))
-
-    def remove(self, name: str) -> None:
-        """Delete `name`."""
-        self._by_person((name, None))
-
-    def hold_open(self, name: str) -> Node:
-        """Open the file at `name` for writing, for `write_into`; taking one from its `writers` closes it."""
-        node = self.disk.names[name]
-        node.writers += 1
-        return node
-
-    def write_into(self, node: Node, content: bytes, *, mtime_ns: int | None = None) -> None:
-        """Write through an open descriptor, wherever the file's name is now."""
-        node.content = node.durable = content
-        self.disk.touch(node, mtime_ns=mtime_ns)
-
-    def crash(self, *, keep: int = 0) -> None:
-        """Cut the power; of the renames since `sync_names` the first `keep` are on the disk."""
-        self.disk.crash(keep=keep)
-
-    def contents(self) -> dict[str, bytes]:
-        """Every name with its content: paths, `.gsync/staging/<name>`, `.gsync/trash/<box>/<path>`."""
-        return {name: node.content for name, node in self.disk.names.items()}
-
-    def _by_person(self, *change: tuple[str, Node | None]) -> None:
-        self.disk.rename(*change)
-        self.disk.sync_names()
-
     def _there(self, name: str) -> Node:
         node = self.disk.names.get(name)
         if node is None:
             raise FileVanished(f"{name}: there is no such file any more")
         return node
 
-    def _regular(self, name: str) -> Node:
-        node = self._there(name)
-        if node.kind:
-            raise PathRefused(f"{name}: {node.kind}")
-        return node
+    def _stands(self, path: RelPath) -> Node | None:
+        for above in path.ancestors:
+            node = self.disk.names.get(above)
+            if node is not None and (node.kind is Kind.LINK or node.odd in _HIDING):
+                raise PathRefused(f"{path}: {node.odd or 'a link'} on the way to it")
+            if self._bars(above):
+                return None
+        return self.disk.names.get(path)
 
-    def _fingerprint(self, name: str) -> Fingerprint | None:
-        return self._regular(name).fingerprint() if name in self.disk.names else None
+    def _hidden_by(self, path: RelPath) -> str:
+        reasons = (self.disk.names[above].odd for above in path.ancestors if above in self.disk.names)
+        return next((reason for reason in reasons if reason in _HIDING), "")
+
+    def _bars(self, above: RelPath) -> bool:
+        """Whether nothing can stand beneath `above` that could be reached."""
+        node = self.disk.names.get(above)
+        return node is None or node.kind is not Kind.DIRECTORY or node.odd != ""
+
+    def _make_parents_of(self, path: RelPath) -> None:
+        for above in path.ancestors:
+            if above not in self.disk.names:
+                self.disk.rename((above, self.disk.new_node(Kind.DIRECTORY, mode=self.new_directory_mode)))
+            elif self._bars(above):
+                raise PathRefused(f"{path}: a part of it is not a directory")
+
+    def _fingerprint_of_ours(self, name: str) -> Fingerprint | None:
+        node = self.disk.names.get(name)
+        return None if node is None else node.touchable(name).fingerprint()
+
+    def _staged(self, node: Node, name: str) -> MemoryStaged:
+        return MemoryStaged(self.disk, node, name=name, on_call=lambda *call: self.on_call(*call))
 
     def _random_hex(self, count: int) -> str:
-        self._boxes += 1
-        return f"{self._boxes:0{2 * count}x}"
+        self._names_given += 1
+        return f"{self._names_given:0{2 * count}x}"
 
 
-class _MemoryFile:
-    def __init__(self, node: Node) -> None:
-        self._node = node
-        self.fingerprint = node.fingerprint()
-
-    def read_at(self, offset: int, count: int) -> bytes:
-        return self._node.content[offset : offset + count]
-
-    def fileno(self) -> int:
-        raise io.UnsupportedOperation("a file in memory has no descriptor")
-
-    def changed(self) -> bool:
-        now, was = self._node.fingerprint(), self.fingerprint
-        return (now.size, now.mtime_ns, now.ctime_ns) != (was.size, was.mtime_ns, was.ctime_ns)
-
-    def close(self) -> None:
-        return
-
-    def __enter__(self) -> _MemoryFile:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
+def _found(path: RelPath, node: Node) -> Found:
+    return Found(path=path, fingerprint=node.fingerprint(), target=node.target)
 
 
-class _MemoryStaged:
-    def __init__(self, folder: MemoryFolder, node: Node, *, name: str) -> None:
-        self._folder = folder
-        self._node = node
-        self.name = name
-
-    @property
-    def size(self) -> int:
-        return len(self._node.content)
-
-    @property
-    def inode(self) -> int:
-        return self._node.inode
-
-    def write(self, data: bytes | memoryview) -> None:
-        self._folder.on_call("write")
-        if self._folder.disk.free < len(data):
-            raise NoSpace(f"{self.name}: the disk is full")
-        self._node.content += bytes(data)
-        self._folder.disk.touch(self._node)
-
-    def finish(self, *, mtime_ns: int, mode: int) -> None:
-        self._folder.on_call("finish")
-        self._node.mode = mode
-        self._folder.disk.touch(self._node, mtime_ns=mtime_ns)
-
-    def fingerprint(self) -> Fingerprint:
-        return self._node.fingerprint()
-
-    def fileno(self) -> int:
-        raise io.UnsupportedOperation("a file in memory has no descriptor")
-
-    def close(self) -> None:
-        return
+def _regular(node: Node | None, name: str) -> Node:
+    if node is None:
+        raise FileVanished(f"{name}: there is no such file any more")
+    return node.one_of(Kind.FILE, name=name)
 
 
-def _spot(path: RelPath) -> str:
-    if "/" in path:
-        raise PathRefused(f"{path}: in a subfolder: not synced yet")
-    return path
+def _require_target(target: str) -> None:
+    if not target or "\0" in target or len(target.encode()) > TARGET_MAX_BYTES:
+        raise PathRefused("no link can lead there")
 
 
 def _staging(name: str) -> str:

@@ -1,16 +1,18 @@
 """A file system in memory: inodes, names, and what a power cut leaves of both. What `MemoryFolder` stands on.
 
-A content outlives a power cut once it was synced, a name once `sync_names` was called; in between, any number of the renames
-since may have reached the disk, in their order, as on a journaling file system.
+A content outlives a power cut once it was synced, a name once `sync_names` was called; in between, any number of the changes
+of names since may have reached the disk, in their order, as on a journaling file system. A directory is an inode with a
+name; what is in it has longer names. `.gsync` has no directories, only names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from gsync.core.model import Fingerprint
+from gsync.core.model import Fingerprint, Kind
+from gsync.errors import PathRefused
 
 _NS: Final = 1_000_000_000
 
@@ -20,31 +22,47 @@ ENDLESS: Final = 1 << 60
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """An inode: a regular file, or with `kind` something that gsync does not touch."""
+    """An inode: a file, directory or link; with `odd` something that gsync does not touch, and why."""
 
     inode: int
+    kind: Kind = Kind.FILE
     content: bytes = b""
+    target: str = ""
     mtime_ns: int = 0
     ctime_ns: int = 0
     mode: int = 0o600
-    kind: str = ""
+    odd: str = ""
     writers: int = 0
     durable: bytes | None = None
     """What a power cut leaves of the content; None: nothing was ever synced."""
 
     def fingerprint(self) -> Fingerprint:
-        """What fstat would say."""
+        """What fstat would say, as far as it is shown."""
+        shows_times = self.kind is not Kind.DIRECTORY
         return Fingerprint(
-            size=len(self.content),
-            mtime_ns=self.mtime_ns,
-            ctime_ns=self.ctime_ns,
+            size=len(self.target.encode()) if self.kind is Kind.LINK else len(self.content),
+            mtime_ns=self.mtime_ns if shows_times else 0,
+            ctime_ns=self.ctime_ns if shows_times else 0,
             inode=self.inode,
             mode=self.mode,
+            kind=self.kind,
         )
+
+    def touchable(self, name: str) -> Node:
+        """Itself; `PathRefused` where it is odd."""
+        if self.odd:
+            raise PathRefused(f"{name}: {self.odd}")
+        return self
+
+    def one_of(self, *kinds: Kind, name: str) -> Node:
+        """Itself; `PathRefused` where it is anything else."""
+        if self.touchable(name).kind not in kinds:
+            raise PathRefused(f"{name}: a {self.kind}")
+        return self
 
 
 Change = tuple[tuple[str, Node | None], ...]
-"""What one rename does to names; None frees a name."""
+"""What one step does to names; None frees a name."""
 
 
 class MemoryDisk:
@@ -57,6 +75,7 @@ class MemoryDisk:
         self._mtime_step_ns = mtime_step_ns
         self._durable_names: dict[str, Node] = {}
         self._renames: list[Change] = []
+        self._adjusted: list[tuple[Node, int, int]] = []
         self._inodes = 0
         self._tick = 0
 
@@ -72,12 +91,17 @@ class MemoryDisk:
         """How many renames a power cut could lose."""
         return len(self._renames)
 
-    def new_node(self) -> Node:
+    def new_node(self, kind: Kind = Kind.FILE, *, target: str = "", mode: int = 0o600) -> Node:
         """An empty inode without a name."""
         self._inodes += 1
-        node = Node(inode=self._inodes)
+        node = Node(inode=self._inodes, kind=kind, target=target, mode=mode)
         self.touch(node)
         return node
+
+    def beneath(self, name: str) -> Iterator[str]:
+        """The names of all that is in the directory `name`, each after the directory that it is in; "" is the folder itself."""
+        start = name + "/" if name else ""
+        return (other for other in sorted(self.names) if other.startswith(start))
 
     def touch(self, node: Node, *, mtime_ns: int | None = None) -> None:
         """Set ctime to now, and mtime (now, if None) as coarsely as this disk keeps it."""
@@ -94,16 +118,35 @@ class MemoryDisk:
         _apply(self.names, change)
         self._renames.append(change)
 
+    def move_tree(self, source: str, target: str) -> None:
+        """Rename `source`, with all that is in it, in one step."""
+        inside = [(name, target + name.removeprefix(source), self.names[name]) for name in self.beneath(source)]
+        moved = self.names[source]
+        freed = [(name, None) for name in (source, *(name for name, _, _ in inside))]
+        moved.ctime_ns = self._now_ns()
+        change = (*freed, (target, moved), *((new, node) for _, new, node in inside))
+        _apply(self.names, change)
+        self._renames.append(change)
+
+    def adjust(self, node: Node, *, mtime_ns: int, mode: int) -> None:
+        """Set mtime and mode; a power cut before `sync_names` undoes it."""
+        self._adjusted.append((node, node.mtime_ns, node.mode))
+        node.mode = mode
+        self.touch(node, mtime_ns=mtime_ns)
+
     def sync_names(self) -> None:
-        """Make all renames so far durable."""
+        """Make all changes of names so far durable, and what was adjusted."""
         self._durable_names = dict(self.names)
         self._renames.clear()
+        self._adjusted.clear()
 
     def crash(self, *, keep: int) -> None:
-        """Cut the power: the first `keep` renames since `sync_names` are on the disk, contents are as last synced."""
+        """Cut the power: the first `keep` changes since `sync_names` are on the disk, contents are as last synced."""
         names = dict(self._durable_names)
         for change in self._renames[:keep]:
             _apply(names, change)
+        for node, mtime_ns, mode in reversed(self._adjusted):
+            node.mtime_ns, node.mode = mtime_ns, mode
         for node in names.values():
             node.content = node.durable if node.durable is not None else bytes(len(node.content))
             node.writers = 0

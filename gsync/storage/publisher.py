@@ -23,7 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
-from gsync.core.model import FileMeta
+from gsync.core.model import FileMeta, Fingerprint, Kind
 from gsync.core.names import RelPath
 from gsync.core.versions import Version
 from gsync.errors import PathRefused, StorageError
@@ -188,7 +188,9 @@ class Publisher:
         try:
             if row.expected is None:
                 if not self._folder.put_new(row.name, row.path):
-                    self._folder.fingerprint(row.path)  # no file can ever go where a link or a directory stands: say so
+                    _require_file(
+                        self._folder.fingerprint(row.path), row.path
+                    )  # no file goes where a link stands: say so
                     return Overtaken(path=row.path)
                 return _Moved(row=row, meta=self._meta(row), placed=Placed())
             if self._folder.fingerprint(row.path) != row.expected or not self._folder.exchange(row.name, row.path):
@@ -201,7 +203,7 @@ class Publisher:
     def _check_displaced(self, row: JournalRow) -> None:
         """Put back what an exchange brought out when that is no regular file, and raise `PathRefused`."""
         try:
-            self._folder.staged_fingerprint(row.name)
+            _require_file(self._folder.staged_fingerprint(row.name), row.path)
         except PathRefused:
             self._folder.exchange(row.name, row.path)
             raise
@@ -245,6 +247,11 @@ class Publisher:
             self._owed.add(one.name)
             with suppress(StorageError):  # the look at start clears what stays
                 self._folder.unlink_staged(one.name)
+
+
+def _require_file(there: Fingerprint | None, path: RelPath) -> None:
+    if there is not None and there.kind is not Kind.FILE:
+        raise PathRefused(f"{path}: a {there.kind}")
 
 
 def _row(download: Download, staged: Staged) -> JournalRow:

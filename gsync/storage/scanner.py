@@ -1,24 +1,28 @@
-"""One look at the folder: what is there now, what was left alone, and what must be looked at again soon.
+"""One look at the folder, or at some paths in it: what is there now, what was left alone, what must be looked at again soon.
 
 Called by the indexer, in the scan thread; `core.diff` then says what it means. Never announces and never remembers.
 
 Two files cannot be judged by their fingerprint alone. One that changed within the last clock tick of the disk could change
 again without showing it (git calls it racy): it is *unsettled*, shown as it was known, and must be looked at again after
 `SETTLED_NS`. One with the size and mtime that it had, but another inode or ctime, is read when its digest is known: it was
-restored or touched (same digest), or *rewritten* under its old mtime.
+restored or touched (same digest), or *rewritten* under its old mtime. A link is judged by its target. A directory shows only
+that it is there, so it is never unsettled.
+
+What cannot be looked at now (a directory that may not be read, or over which something was mounted) is *hidden*, with all
+that was known in it, and shown as it was known: nothing may be taken for deleted because it cannot be seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from gsync.core.diff import same_size_and_mtime
-from gsync.core.model import FileMeta, Fingerprint
+from gsync.core.model import FileMeta, Fingerprint, Kind
 from gsync.core.names import RelPath
 from gsync.errors import FileChanged, FileVanished, StorageError
-from gsync.storage.filesystem import Folder, Skipped
+from gsync.storage.filesystem import Folder, Found, Skip, Skipped, never
 from gsync.storage.hashing import digest_of
 
 SETTLED_NS: Final = 10_000_000
@@ -29,43 +33,100 @@ SETTLED_NS: Final = 10_000_000
 class Scan:
     """What one look at the folder found."""
 
-    files: Mapping[RelPath, Fingerprint]
+    files: Mapping[RelPath, Found]
+    """Files, directories and links."""
     skipped: tuple[Skipped, ...] = ()
     rewritten: frozenset[RelPath] = frozenset()
     """Files whose content changed under an unchanged size and mtime; for `diff`."""
     unsettled: frozenset[RelPath] = frozenset()
     """Files to look at again after `SETTLED_NS`; `files` shows them as they were known, or not at all."""
+    hidden: frozenset[RelPath] = frozenset()
+    """Known paths that cannot be looked at now; `files` shows them as they were known."""
 
 
-def scan(folder: Folder, known: Mapping[RelPath, FileMeta], *, now_ns: int) -> Scan:
-    """List the folder, and read the few files that only reading can judge. `now_ns` is the wall clock. Raises `StorageError`."""
-    files: dict[RelPath, Fingerprint] = {}
+def scan(
+    folder: Folder,
+    known: Mapping[RelPath, FileMeta],
+    *,
+    now_ns: int,
+    skip: Skip = never,
+    beneath: RelPath | None = None,
+) -> Scan:
+    """List the folder (or what stands `beneath` a path, and there), and read the few files that only reading can judge.
+
+    `now_ns` is the wall clock; `skip` as in `Folder.listing`. Raises `StorageError`.
+    """
+    return _judge(folder, folder.listing(beneath=beneath, skip=skip), known, now_ns=now_ns)
+
+
+def look_at(
+    folder: Folder,
+    paths: Iterable[RelPath],
+    known: Mapping[RelPath, FileMeta],
+    *,
+    now_ns: int,
+    skip: Skip = never,
+) -> Scan:
+    """The same for exactly these `paths`, and for all that is in those which are directories. Raises `StorageError`.
+
+    What is not in its `files` does not stand there now. `skip` is not asked about the directories that `paths` lie in.
+    """
+    return _judge(folder, _listings(folder, paths, skip), known, now_ns=now_ns)
+
+
+def _listings(folder: Folder, paths: Iterable[RelPath], skip: Skip) -> Iterator[Found | Skipped]:
+    asked = set(paths)
+    for path in sorted(asked):
+        if asked.isdisjoint(path.ancestors):  # else it comes with the directory
+            yield from folder.listing(beneath=path, skip=skip)
+
+
+def _judge(
+    folder: Folder, listing: Iterator[Found | Skipped], known: Mapping[RelPath, FileMeta], *, now_ns: int
+) -> Scan:
+    files: dict[RelPath, Found] = {}
     skipped: list[Skipped] = []
     suspects: dict[RelPath, FileMeta] = {}
+    rewritten: set[RelPath] = set()
     unsettled: set[RelPath] = set()
-    for seen in folder.listing():
+    for seen in listing:
         if isinstance(seen, Skipped):
             skipped.append(seen)
             continue
         path, fingerprint = seen.path, seen.fingerprint
         entry = known.get(path)
-        files[path] = fingerprint
+        files[path] = seen
         if entry is not None and (entry.fingerprint is fingerprint or entry.fingerprint == fingerprint):
+            continue
+        if fingerprint.kind is Kind.DIRECTORY:
             continue
         if abs(now_ns - fingerprint.ctime_ns) < SETTLED_NS:
             unsettled.add(path)
-        elif entry is not None and entry.digest and same_size_and_mtime(entry.fingerprint, fingerprint):
-            suspects[path] = entry
-    rewritten: set[RelPath] = set()
+        elif entry is not None and entry.digest and _looks_the_same(entry.fingerprint, fingerprint):
+            if fingerprint.kind is Kind.FILE:
+                suspects[path] = entry
+            elif entry.target != seen.target:
+                rewritten.add(path)
     for path, entry in suspects.items():
         match _judged(folder, path, entry):
             case True:
                 rewritten.add(path)
             case None:
                 unsettled.add(path)
-    for path in unsettled:
+    hidden = _hidden(known, {one.hides for one in skipped if one.hides is not None})
+    for path in unsettled | hidden:
         _show_as_known(files, path, known.get(path))
-    return Scan(files=files, skipped=tuple(skipped), rewritten=frozenset(rewritten), unsettled=frozenset(unsettled))
+    return Scan(
+        files=files,
+        skipped=tuple(skipped),
+        rewritten=frozenset(rewritten),
+        unsettled=frozenset(unsettled),
+        hidden=hidden,
+    )
+
+
+def _looks_the_same(a: Fingerprint, b: Fingerprint) -> bool:
+    return a.kind is b.kind and same_size_and_mtime(a, b)
 
 
 def _judged(folder: Folder, path: RelPath, entry: FileMeta) -> bool | None:
@@ -79,8 +140,14 @@ def _judged(folder: Folder, path: RelPath, entry: FileMeta) -> bool | None:
         return False  # it cannot be read, so it cannot be announced either; its size and mtime say that it is the same
 
 
-def _show_as_known(files: dict[RelPath, Fingerprint], path: RelPath, entry: FileMeta | None) -> None:
+def _hidden(known: Mapping[RelPath, FileMeta], roots: set[RelPath]) -> frozenset[RelPath]:
+    if not roots:
+        return frozenset()
+    return frozenset(path for path in known if path in roots or not roots.isdisjoint(path.ancestors))
+
+
+def _show_as_known(files: dict[RelPath, Found], path: RelPath, entry: FileMeta | None) -> None:
     if entry is None:
-        del files[path]
+        files.pop(path, None)
     else:
-        files[path] = entry.fingerprint
+        files[path] = Found(path=path, fingerprint=entry.fingerprint, target=entry.target)

@@ -185,11 +185,6 @@ def test_a_free_name_has_no_fingerprint_and_cannot_be_opened(place: Place) -> No
         place.folder.open(A)
 
 
-def test_names_in_subfolders_are_refused_for_now(place: Place) -> None:
-    with pytest.raises(PathRefused):
-        place.folder.fingerprint(RelPath.parse("sub/a.txt"))
-
-
 def test_an_open_file_reads_anywhere_and_nothing_past_its_end(place: Place) -> None:
     place.save(A, b"0123456789")
     with place.folder.open(A) as file:

@@ -292,3 +292,10 @@ def test_endpoints_sort_and_hash_as_values() -> None:
     assert sorted([Endpoint("10.0.0.2", 1), Endpoint("10.0.0.1", 2), Endpoint("10.0.0.1", 1)])[0] == Endpoint(
         "10.0.0.1", 1
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "ancestors"), [("a", ()), ("a/b", ("a",)), ("é/b/c", ("é", "é/b")), ("a/b/c/d", ("a", "a/b", "a/b/c"))]
+)
+def test_the_ancestors_of_a_path_are_its_directories_from_the_top(path: str, ancestors: tuple[str, ...]) -> None:
+    assert RelPath.parse(path).ancestors == ancestors

@@ -102,7 +102,8 @@ class World:
         """What a scan would find to be different from what the index knows."""
         known = self.index.load().local
         found = scan(self.folder, known, now_ns=LATER_NS)
-        return diff(known, found.files, self.index.author, rewritten=found.rewritten)
+        files = {path: one.fingerprint for path, one in found.files.items()}
+        return diff(known, files, self.index.author, rewritten=found.rewritten)
 
     def edits(self) -> set[RelPath]:
         """The paths that a scan would take for edits made here."""

@@ -22,8 +22,8 @@ def staged(tmp_path: Path) -> Iterator[DiskStaged]:
 
 
 def test_a_short_write_is_gone_on_with(staged: DiskStaged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = os.write
-    monkeypatch.setattr(files.os, "write", lambda fd, data: write(fd, data[:3]))
+    pwrite = os.pwrite
+    monkeypatch.setattr(files.os, "pwrite", lambda fd, data, offset: pwrite(fd, data[:3], offset))
     staged.write(b"0123456789")
     assert (tmp_path / "s").read_bytes() == b"0123456789"
     assert staged.size == 10
@@ -33,10 +33,10 @@ def test_a_short_write_is_gone_on_with(staged: DiskStaged, tmp_path: Path, monke
 def test_a_disk_that_refuses_is_told_in_our_words(
     staged: DiskStaged, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[StorageError]
 ) -> None:
-    def refuse(fd: int, data: memoryview) -> int:
+    def refuse(fd: int, data: memoryview, offset: int) -> int:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(files.os, "write", refuse)
+    monkeypatch.setattr(files.os, "pwrite", refuse)
     with pytest.raises(kind):
         staged.write(b"x")
 

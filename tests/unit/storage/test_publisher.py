@@ -157,7 +157,7 @@ def test_two_downloads_for_one_path_do_not_follow_each_other(world: World) -> No
     assert world.in_folder() == {"a": b"first"}
 
 
-@pytest.mark.parametrize("kind", ["a link", "a subfolder: not synced yet"])
+@pytest.mark.parametrize("kind", ["a FIFO", "a device"])
 def test_where_something_odd_stands_the_disk_refuses_so_that_nobody_plans_for_ever(world: World, kind: str) -> None:
     world.folder.obstruct("a", kind)
     (outcome,) = world.publish(download("a", b"new"))
@@ -542,7 +542,7 @@ def test_a_link_where_a_download_was_to_go_does_not_stop_the_start(world: World)
 
 def test_something_odd_in_staging_goes_to_the_trash_as_it_is(world: World) -> None:
     staged = world.publisher.begin(A)
-    world.folder.obstruct(f".gsync/staging/{staged.name}", "a subfolder: not synced yet")
+    world.folder.obstruct(f".gsync/staging/{staged.name}", "a FIFO")
     (released,) = world.kill_and_start()
     assert released.trashed in world.folder.contents()
     assert world.index.journal() == []
