@@ -30,11 +30,13 @@ class FrameSplitter:
     """Takes bytes as they come and gives back whole headers; stops at a header whose body the caller has to take.
 
     `feed`, then `next` until it is None. After a header with a body, take `body(n)` from here first, then from the stream.
+    It holds what it is fed: who asks for `next` after each feed holds one header and one feed at most.
     """
 
-    __slots__ = ("_held",)
+    __slots__ = ("_header_max_bytes", "_held")
 
-    def __init__(self) -> None:
+    def __init__(self, *, header_max_bytes: int = HEADER_MAX_BYTES) -> None:
+        self._header_max_bytes = header_max_bytes
         self._held = bytearray()
 
     @property
@@ -58,8 +60,8 @@ class FrameSplitter:
         if len(self._held) < LENGTH_BYTES:
             return None
         length = self._length()
-        if not 0 < length <= HEADER_MAX_BYTES:
-            raise RemoteProtocolError(f"a frame header of {length} bytes (at most {HEADER_MAX_BYTES})")
+        if not 0 < length <= self._header_max_bytes:
+            raise RemoteProtocolError(f"a frame header of {length} bytes (1 to {self._header_max_bytes})")
         end = LENGTH_BYTES + length
         if len(self._held) < end:
             return None

@@ -7,65 +7,54 @@ Sans-IO; called by `tracker/` and `peer/`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Annotated, Final, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
-from gsync.core.model import Kind, Record
-from gsync.core.names import RelPath
-from gsync.core.versions import MTIME, MTIME_MAX, Version
-from gsync.errors import NameRefused, RemoteProtocolError
-from gsync.wire.messages import Refusal
+from gsync.core.model import Source
+from gsync.errors import RemoteProtocolError
+from gsync.wire.foreign import dialled_endpoint
+from gsync.wire.records import Mark, Number, Text, WireRecord, parse_paths, parse_record, parse_records, wire_record
 
-SIZE_MAX: Final = 2**62
-AUTHORS_MAX: Final = 1024
-"""Authors of one version: machines, and lost indexes, that ever edited one file."""
+__all__ = [
+    "parse_paths",
+    "parse_record",
+    "parse_records",
+    "wire_record",
+]  # of wire/records.py, for those who say messages
 
-MTIME_NS_MAX: Final = MTIME_MAX * 10**9 + 10**9 - 1
 WANTS_MAX: Final = 1024
 """Things asked for in one request."""
 
-Number = Annotated[int, Meta(ge=0, le=SIZE_MAX)]
-Text = Annotated[str, Meta(max_length=4096)]
-Mark = Annotated[str, Meta(max_length=80)]
+PIECE_BYTES: Final = 64 * 1024
+"""A snapshot, an announcement or a delta that grows longer goes in pieces; only a single record may fill more."""
+
+SPEAKS_CLASSIC: Final = 0
+SPEAKS_GSYNC: Final = 1
+SPEAKS_NATIVE: Final = 2
+"""What a peer understands: edition 1; edition 2; native, too."""
+
 Id = Annotated[int, Meta(ge=0, le=2**53)]
 
 
-class WireRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, rename={"mtime_ns": "m", "executable": "x"}):
-    """A `Record` as it is spelled; `k` is left out for a file, and everything else that is as usual."""
-
-    p: Text
-    v: dict[Mark, Annotated[int, Meta(ge=0, le=2**53)]]
-    d: Mark = ""
-    k: Annotated[str, Meta(pattern="^(file|directory|link)$")] = "file"
-    s: Number = 0
-    mtime_ns: Annotated[int, Meta(ge=0, le=MTIME_NS_MAX)] = 0
-    executable: bool = False
-    to: Text = ""
-    by: Mark = ""
-    gone: bool = False
-    was: Text = ""
-
-
-class Held(Struct, omit_defaults=True, forbid_unknown_fields=True):
+class Held(Struct, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     """A record and the numbers of the peers that hold it (`PeerRow.n`), the best choice first."""
 
     r: WireRecord
     h: list[Id] = []
 
 
-class PeerRow(Struct, omit_defaults=True, forbid_unknown_fields=True):
+class PeerRow(Struct, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     """A peer that later messages name by its number; `ip` is "" for one on the tracker's own machine.
 
-    `speaks`: 0 classic, 1 edition 2 of classic, 2 native.
+    `speaks` is one of SPEAKS_CLASSIC, SPEAKS_GSYNC and SPEAKS_NATIVE.
     """
 
     n: Id
     ip: Annotated[str, Meta(max_length=64)]
     port: Annotated[int, Meta(ge=1, le=65535)]
-    speaks: Annotated[int, Meta(ge=0, le=2)] = 0
+    speaks: Annotated[int, Meta(ge=SPEAKS_CLASSIC, le=SPEAKS_NATIVE)] = SPEAKS_CLASSIC
     name: Mark = ""
 
 
@@ -107,7 +96,7 @@ class Locate(_Message, tag="locate"):
     """Who else holds these paths?"""
 
     id: Id
-    paths: list[Text]
+    paths: Annotated[list[Text], Meta(max_length=WANTS_MAX)]
 
 
 # Tracker link, tracker to peer
@@ -144,7 +133,10 @@ class Delta(_Message, tag="delta"):
 
 
 class Ack(_Message, tag="ack"):
-    """The answer to Alive: the tracker's own `seq` and digest; equal `seq` and another digest mean: take a snapshot."""
+    """The answer to Alive: the tracker's own `seq` and digest; equal `seq` and another digest mean: take a snapshot.
+
+    An empty digest claims nothing: changes are about to be told.
+    """
 
     seq: Id
     digest: Mark
@@ -164,7 +156,7 @@ class Located(_Message, tag="located"):
 # Peer link
 
 
-class Want(Struct, omit_defaults=True, forbid_unknown_fields=True):
+class Want(Struct, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     """A content, or `count` bytes of it from `offset` (0 of 0: all of it); `p` is where its record says it stands."""
 
     p: Text
@@ -255,67 +247,13 @@ def parse_on_peer_link(header: bytes) -> OnPeerLink:
     return _parsed(_ON_PEER_LINK, header)
 
 
-def wire_record(record: Record) -> WireRecord:
-    """How `record` is spelled."""
-    return WireRecord(
-        p=str(record.path),
-        v=record.version.vector(),
-        d=record.digest,
-        k=record.kind.value,
-        s=record.size,
-        mtime_ns=record.mtime_ns,
-        executable=record.executable,
-        to=record.target,
-        by=record.author,
-        gone=record.deleted,
-        was=str(record.moved_from or ""),
+def parse_peer(row: PeerRow, *, tracker_ip: str) -> Source:
+    """Where and how the peer of `row` is reached, from where the tracker is `tracker_ip`. Raises `NameRefused`."""
+    return Source(
+        endpoint=dialled_endpoint(row.ip or tracker_ip, row.port),
+        speaks_gsync=row.speaks >= SPEAKS_GSYNC,
+        speaks_native=row.speaks >= SPEAKS_NATIVE,
     )
-
-
-def parse_record(wire: WireRecord) -> Record:
-    """The record that `wire` spells. Raises `NameRefused` with the reason."""
-    if len(wire.v) > AUTHORS_MAX:
-        raise NameRefused(f"a version of more than {AUTHORS_MAX} authors")
-    if wire.v.get(MTIME, 0) > MTIME_MAX:
-        raise NameRefused(f"an mtime lies in 0..{MTIME_MAX}")
-    if "\0" in wire.to:
-        raise NameRefused("a link to a name with a NUL")
-    return Record(
-        path=RelPath.parse(wire.p),
-        kind=Kind(wire.k),
-        version=Version.from_vector(wire.v),
-        digest=wire.d,
-        size=wire.s,
-        mtime_ns=wire.mtime_ns,
-        executable=wire.executable,
-        target=wire.to,
-        author=wire.by,
-        deleted=wire.gone,
-        moved_from=RelPath.parse(wire.was) if wire.was else None,
-    )
-
-
-def parse_records(wires: Iterable[WireRecord]) -> tuple[list[Record], list[Refusal]]:
-    """The records that are good, and why the others are left out."""
-    good: list[Record] = []
-    refused: list[Refusal] = []
-    for wire in wires:
-        try:
-            good.append(parse_record(wire))
-        except NameRefused as error:
-            refused.append(Refusal(name=wire.p[:80], reason=error.reason))
-    return good, refused
-
-
-def parse_paths(texts: Sequence[str]) -> list[RelPath]:
-    """The paths that are names; what is none is passed over."""
-    paths: list[RelPath] = []
-    for text in texts:
-        try:
-            paths.append(RelPath.parse(text))
-        except NameRefused:
-            continue
-    return paths
 
 
 def _parsed(decoder: msgspec.json.Decoder[M], header: bytes) -> M:
