@@ -93,12 +93,12 @@ class MemoryFolder(Person):
             elif skip(path, node.kind):
                 left_out.add(path)
             else:
-                yield _found(path, node)
+                yield node.found(path)
 
     def look(self, path: RelPath) -> Found | None:
         self.on_call("look")
         node = self._stands(path)
-        return None if node is None else _found(path, node.touchable(path))
+        return None if node is None else node.touchable(path).found(path)
 
     def fingerprint(self, path: RelPath) -> Fingerprint | None:
         self.on_call("fingerprint")
@@ -322,15 +322,14 @@ class MemoryFolder(Person):
         return None if node is None else node.touchable(name).fingerprint()
 
     def _staged(self, node: Node, name: str) -> MemoryStaged:
-        return MemoryStaged(self.disk, node, name=name, on_call=lambda *call: self.on_call(*call))
+        return MemoryStaged(self.disk, node, name=name, on_call=self._tell)
+
+    def _tell(self, method: str) -> None:
+        self.on_call(method)  # whoever listens now
 
     def _random_hex(self, count: int) -> str:
         self._names_given += 1
         return f"{self._names_given:0{2 * count}x}"
-
-
-def _found(path: RelPath, node: Node) -> Found:
-    return Found(path=path, fingerprint=node.fingerprint(), target=node.target)
 
 
 def _regular(node: Node | None, name: str) -> Node:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from gsync.core.model import Fingerprint, Kind
+from gsync.core.names import RelPath
 from gsync.errors import PathRefused
+from gsync.storage.filesystem import Found
 
 _NS: Final = 1_000_000_000
 
@@ -47,6 +49,10 @@ class Node:
             mode=self.mode,
             kind=self.kind,
         )
+
+    def found(self, path: RelPath) -> Found:
+        """What a listing says of it at `path`."""
+        return Found(path=path, fingerprint=self.fingerprint(), target=self.target)
 
     def touchable(self, name: str) -> Node:
         """Itself; `PathRefused` where it is odd."""
