@@ -84,6 +84,10 @@ def _run(config: RunConfig, talk: Console | JsonLines) -> Exit:
         closing.callback(workers.close)  # first of these: a batch that is being published ends before its index closes
         if index.fate is Fate.DAMAGED:
             events.tell(Trouble(what="the index was damaged; it is set aside in .gsync/ and made anew from the folder"))
+        if index.fate is Fate.OLD:
+            events.tell(
+                Trouble(what="the index of an older gsync is set aside in .gsync/ and made anew from the folder")
+            )
         publisher = Publisher(folder, index, clock=clock.monotonic)
         publisher.recover()
         _say(talk, f"keeping {config.folder} in sync through {config.tracker}")

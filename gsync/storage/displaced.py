@@ -16,6 +16,8 @@ Never deletes. The file must have no writer any more: the publisher looks first.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gsync.core.actions import Displaced
 from gsync.core.conflicts import conflict_name
 from gsync.core.diff import disk_seconds
@@ -76,6 +78,12 @@ class Places:
     def _digest(file: OpenFile) -> str:
         with file:
             return digest_of(file)
+
+
+def published(folder: Folder, row: JournalRow) -> FileMeta:
+    """The entry of the download of `row`, just renamed to its path."""
+    assert isinstance(row.entry, FileMeta)  # of a download, always
+    return replace(row.entry, fingerprint=fresh(folder, row.path, row.entry.fingerprint))
 
 
 def fresh(folder: Folder, path: RelPath, renamed: Fingerprint) -> Fingerprint:

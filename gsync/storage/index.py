@@ -3,13 +3,14 @@
 One method call is one transaction, durable when it returns (WAL, synchronous=FULL: else a power cut could re-use a version
 number for other content). Blocking; all calls come from one thread at a time. sqlite3's errors become `StorageError`.
 
-An index that cannot be read is set aside as `index.sqlite.damaged-<UTC time>` and made anew; one that belongs to another
-folder (this one is a copy) keeps its entries. Both get a new author: the old one may be speaking elsewhere, or had counted
-further than is known here.
+An index that cannot be read is set aside as `index.sqlite.damaged-<UTC time>` and made anew, one of the classic system
+likewise as `index.sqlite.old-<UTC time>`; one that belongs to another folder (this one is a copy) keeps its entries. All get
+a new author: the old one may be speaking elsewhere, or had counted further than is known here.
 """
 
 from __future__ import annotations
 
+import gc
 import secrets
 import sqlite3
 import time
@@ -21,7 +22,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Final, Self
 
-from gsync.core.model import FileMeta
+from gsync.core.model import Entry, FileMeta, Tombstone
 from gsync.core.names import RelPath
 from gsync.core.versions import Version
 from gsync.errors import FolderUnusable, IndexDamaged, StorageError
@@ -30,7 +31,10 @@ from gsync.storage.journal import JournalRow
 from gsync.storage.own_folder import RandomHex
 
 FILE: Final = "index.sqlite"
-SCHEMA_VERSION: Final = "1"
+SCHEMA_VERSION: Final = "2"
+OLD_SCHEMAS: Final = frozenset({"1"})
+"""What the classic system wrote: it knew neither subfolders nor deletions, and no digests as they are now."""
+
 
 _AUTHOR_BYTES: Final = 8
 _PAGE_BYTES: Final = 4096
@@ -52,13 +56,16 @@ _PASSING: Final = frozenset(
 
 _SCHEMA: Final = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE entry (path TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, version TEXT NOT NULL, digest TEXT NOT NULL)"
+    "CREATE TABLE entry (path TEXT PRIMARY KEY, kind TEXT NOT NULL, fingerprint TEXT NOT NULL, version TEXT NOT NULL,"
+    " digest TEXT NOT NULL, target TEXT NOT NULL, author TEXT NOT NULL, moved_from TEXT NOT NULL, leftover TEXT NOT NULL)"
     " WITHOUT ROWID",
     "CREATE TABLE synced (path TEXT PRIMARY KEY, version TEXT NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE journal (name TEXT PRIMARY KEY, path TEXT NOT NULL, state TEXT NOT NULL, download TEXT NOT NULL,"
-    " version TEXT NOT NULL, digest TEXT NOT NULL, expected TEXT NOT NULL, displaced TEXT NOT NULL, loser TEXT NOT NULL)"
+    "CREATE TABLE journal (name TEXT PRIMARY KEY, path TEXT NOT NULL, state TEXT NOT NULL, entry TEXT NOT NULL,"
+    " expected TEXT NOT NULL, displaced TEXT NOT NULL, loser TEXT NOT NULL)"
     " WITHOUT ROWID",
 )
+
+_ENTRIES: Final = "SELECT path, kind, fingerprint, version, digest, target, author, moved_from, leftover FROM entry"
 
 
 class Fate(Enum):
@@ -68,6 +75,8 @@ class Fate(Enum):
     NEW = auto()
     DAMAGED = auto()
     """It could not be read; it was set aside and made anew."""
+    OLD = auto()
+    """The classic system wrote it; it was set aside and made anew. Nothing of the folder is lost, versions start anew."""
     COPIED = auto()
     """It belongs to another folder, of which this one is a copy."""
 
@@ -78,16 +87,22 @@ class Contents:
 
     author: str
     local: dict[RelPath, FileMeta]
+    buried: dict[RelPath, Tombstone]
+    """Never at a path of `local`."""
     synced: dict[RelPath, Version]
 
 
 class Index:
-    """The open index; made by `open`. `author` is this index lifetime's author id, 16 hex digits."""
+    """The open index; made by `open`. `author` is this index lifetime's author id, 16 hex digits.
+
+    `has_history` is false until the first record of a whole scan: only then is an unknown name known to be new.
+    """
 
     def __init__(self, database: sqlite3.Connection, *, author: str, fate: Fate) -> None:
         self._database = database
         self.author = author
         self.fate = fate
+        self.has_history = False
         self._fresh: Contents | None = None  # what `open` read to check it, for the first `load`
 
     @classmethod
@@ -108,10 +123,13 @@ class Index:
         _refuse_links(place)
         try:
             return cls._opened(place, root_id=root_id, random_hex=random_hex)
+        except _OldSchema:
+            fate = Fate.OLD
         except IndexDamaged:
-            _set_aside(place, wall_clock())
+            fate = Fate.DAMAGED
+        _set_aside(place, fate, wall_clock())
         fresh = cls._opened(place, root_id=root_id, random_hex=random_hex)
-        fresh.fate = Fate.DAMAGED
+        fresh.fate = fate
         return fresh
 
     def load(self) -> Contents:
@@ -119,27 +137,38 @@ class Index:
         fresh, self._fresh = self._fresh, None
         if fresh is not None:
             return fresh
-        with _translated():
-            entries = self._database.execute("SELECT path, fingerprint, version, digest FROM entry")
-            read = rows.Reader()
-            local = dict(map(read.entry, entries))
+        local: dict[RelPath, FileMeta] = {}
+        buried: dict[RelPath, Tombstone] = {}
+        read = rows.Reader()
+        with _translated(), _without_collector():
+            for path, entry in map(read.entry, self._database.execute(_ENTRIES)):
+                if isinstance(entry, FileMeta):
+                    local[path] = entry
+                else:
+                    buried[path] = entry
             synced = dict(map(read.synced, self._database.execute("SELECT path, version FROM synced")))
-        return Contents(author=self.author, local=local, synced=synced)
+        return Contents(author=self.author, local=local, buried=buried, synced=synced)
 
     def record(
         self,
         *,
-        entries: Mapping[RelPath, FileMeta | None] | None = None,
+        entries: Mapping[RelPath, Entry | None] | None = None,
         synced: Mapping[RelPath, Version | None] | None = None,
         journal: Iterable[JournalRow] = (),
         forget: Iterable[str] = (),
+        scanned: bool = False,
     ) -> None:
-        """Remember all of it or nothing: None removes a path, `journal` rows are written, those named in `forget` removed."""
+        """Remember all of it or nothing: None removes a path, `journal` rows are written, those named in `forget` removed.
+
+        An entry takes the place of what was known at its path, a tombstone that of a file too. `scanned`: with this, the
+        whole folder has been looked at (`has_history`).
+        """
         entries, synced = entries or {}, synced or {}
         self._fresh = None
         with self._transaction() as database:
             database.executemany(
-                "REPLACE INTO entry VALUES (?, ?, ?, ?)", (rows.entry_row(p, m) for p, m in entries.items() if m)
+                "REPLACE INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (rows.entry_row(p, m) for p, m in entries.items() if m),
             )
             database.executemany("DELETE FROM entry WHERE path = ?", ((p,) for p, m in entries.items() if m is None))
             database.executemany(
@@ -148,8 +177,11 @@ class Index:
             database.executemany("DELETE FROM synced WHERE path = ?", ((p,) for p, v in synced.items() if v is None))
             database.executemany("DELETE FROM journal WHERE name = ?", ((name,) for name in forget))
             database.executemany(
-                "REPLACE INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (rows.journal_row(row) for row in journal)
+                "REPLACE INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)", (rows.journal_row(row) for row in journal)
             )
+            if scanned and not self.has_history:
+                database.execute("REPLACE INTO meta VALUES ('scanned', '1')")
+        self.has_history = self.has_history or scanned
 
     def journal(self) -> list[JournalRow]:
         """Every row of the journal."""
@@ -201,6 +233,8 @@ class Index:
             self.fate = Fate.NEW
         elif not meta.get("schema") or not meta.get("author"):
             raise IndexDamaged("the index does not say whose it is")
+        elif meta["schema"] in OLD_SCHEMAS:
+            raise _OldSchema("the classic system wrote the index")
         elif meta["schema"] != SCHEMA_VERSION:
             raise FolderUnusable(
                 f"another version of gsync wrote the index of this folder (schema {meta['schema']!r})",
@@ -213,12 +247,16 @@ class Index:
             self._fresh = self.load()
             self.journal()
         if self.fate is Fate.FOUND:
+            self.has_history = "scanned" in meta
             return
+        self._fresh = None
         with self._transaction() as database:
             for statement in () if tables else _SCHEMA:
                 database.execute(statement)
-            # The inodes that a copied journal names are the original's; here they may be anybody's.
+            # The inodes that a copied index names are the original's; here they may be anybody's.
             database.execute("DELETE FROM journal")
+            database.execute("UPDATE entry SET leftover = '' WHERE leftover != ''")
+            database.execute("DELETE FROM meta WHERE key = 'scanned'")
             database.executemany(
                 "REPLACE INTO meta VALUES (?, ?)",
                 (("schema", SCHEMA_VERSION), ("author", self.author), ("root", root_id)),
@@ -227,6 +265,22 @@ class Index:
     def _meta(self) -> dict[str, str]:
         with _translated():
             return dict(self._database.execute("SELECT key, value FROM meta"))
+
+
+class _OldSchema(IndexDamaged):
+    """A schema that is read no more."""
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Hold the garbage collector off while hundreds of thousands of values are made: it would look through them all again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 @contextmanager
@@ -264,12 +318,12 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _set_aside(place: Path, now_s: float) -> None:
-    mark = datetime.fromtimestamp(now_s, UTC).strftime(".damaged-%Y%m%dT%H%M%SZ")
+def _set_aside(place: Path, fate: Fate, now_s: float) -> None:
+    mark = datetime.fromtimestamp(now_s, UTC).strftime(f".{fate.name.lower()}-%Y%m%dT%H%M%SZ")
     try:
         for suffix in _SUFFIXES:
             path = place / (FILE + suffix)
             if path.exists():
                 path.rename(place / (FILE + mark + suffix))
     except OSError as error:
-        raise StorageError(f"the damaged index cannot be set aside: {error.strerror}") from error
+        raise StorageError(f"the {fate.name.lower()} index cannot be set aside: {error.strerror}") from error

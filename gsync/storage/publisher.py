@@ -28,7 +28,7 @@ from gsync.core.names import RelPath
 from gsync.core.versions import Version
 from gsync.errors import PathRefused, StorageError
 from gsync.storage import recovery
-from gsync.storage.displaced import Places, fresh
+from gsync.storage.displaced import Places, published
 from gsync.storage.downloads import Download, Outcome, Overtaken, Placed, Published, Released, Unpublished
 from gsync.storage.filesystem import Folder, Staged
 from gsync.storage.index import Index
@@ -78,8 +78,7 @@ class Publisher:
             name=staged.name,
             path=path,
             state=RowState.OPEN,
-            download=staged.fingerprint(),
-            version=Version.from_mtime(0),
+            entry=FileMeta(fingerprint=staged.fingerprint(), version=Version.from_mtime(0)),
         )
         try:
             self._index.record(journal=[row])
@@ -211,8 +210,7 @@ class Publisher:
             return  # it cannot be looked at now; limbo will
 
     def _meta(self, row: JournalRow) -> FileMeta:
-        fingerprint = fresh(self._folder, row.path, row.download)
-        return FileMeta(fingerprint=fingerprint, version=row.version, digest=row.digest)
+        return published(self._folder, row)
 
     def _agree(self, moved: Sequence[_Moved], *, dropped: Iterable[JournalRow] = ()) -> list[Published | Unpublished]:
         """Steps 6 and 7: the outcome of each of `moved`. The rows of `dropped` downloads go, and then the downloads."""
@@ -259,9 +257,13 @@ def _row(download: Download, staged: Staged) -> JournalRow:
         name=staged.name,
         path=download.path,
         state=RowState.STAGED,
-        download=staged.fingerprint(),
-        version=download.version,
-        digest=download.digest,
+        entry=FileMeta(
+            fingerprint=staged.fingerprint(),
+            version=download.version,
+            digest=download.digest,
+            author=download.author,
+            moved_from=download.moved_from,
+        ),
         expected=download.expected,
         displaced=download.displaced,
         loser=download.loser,
@@ -275,7 +277,7 @@ def _learnt(moved: Iterable[_Moved]) -> tuple[dict[RelPath, FileMeta], dict[RelP
         if one.placed is not None and one.placed.conflict_copy is not None:
             path, meta = one.placed.conflict_copy
             entries[path] = meta
-    return entries, {one.row.path: one.row.version for one in moved}
+    return entries, {one.row.path: one.meta.version for one in moved}
 
 
 def _published(moved: _Moved) -> Published:

@@ -17,11 +17,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gsync.core.model import FileMeta
+from gsync.core.model import Entry
 from gsync.core.names import RelPath
 from gsync.core.versions import Version
 from gsync.errors import NameRefused, PathRefused, StorageError
-from gsync.storage.displaced import fresh
+from gsync.storage.displaced import published
 from gsync.storage.downloads import Released
 from gsync.storage.filesystem import Folder, Worth
 from gsync.storage.index import Index
@@ -32,16 +32,14 @@ from gsync.storage.limbo import Limbo
 def recover(folder: Folder, index: Index, limbo: Limbo) -> list[Released]:
     """Finish what a crash interrupted; returns the displaced files that found a place. Raises `StorageError`."""
     rows = {row.name: row for row in index.journal()}
-    entries: dict[RelPath, FileMeta | None] = {}
+    entries: dict[RelPath, Entry | None] = {}
     synced: dict[RelPath, Version | None] = {}
     released: list[Released] = []
     downloads: list[str] = []
     for row in rows.values():
         if row.state is RowState.STAGED and _stands(folder, row):
-            entries[row.path] = FileMeta(
-                fingerprint=fresh(folder, row.path, row.download), version=row.version, digest=row.digest
-            )
-            synced[row.path] = row.version
+            entries[row.path] = published(folder, row)
+            synced[row.path] = row.entry.version
     for name in folder.staged_names():
         match rows.get(name):
             case None:
@@ -65,7 +63,7 @@ def holds_download(folder: Folder, row: JournalRow) -> bool:
         fingerprint = folder.staged_fingerprint(row.name)
     except StorageError:
         return False
-    return fingerprint is not None and fingerprint.inode == row.download.inode
+    return fingerprint is not None and fingerprint.inode == row.inode
 
 
 def _stands(folder: Folder, row: JournalRow) -> bool:
@@ -73,7 +71,7 @@ def _stands(folder: Folder, row: JournalRow) -> bool:
         fingerprint = folder.fingerprint(row.path)
     except PathRefused:
         return False
-    return fingerprint is not None and fingerprint.inode == row.download.inode
+    return fingerprint is not None and fingerprint.inode == row.inode
 
 
 def _released(folder: Folder, row: JournalRow, limbo: Limbo) -> list[Released]:

@@ -9,23 +9,42 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Final
+from typing import Annotated, Final
+
+import msgspec
 
 from gsync.core.actions import Displaced
-from gsync.core.model import FileMeta, Fingerprint
+from gsync.core.model import Entry, FileMeta, Fingerprint, Kind, Tombstone
 from gsync.core.names import RelPath
-from gsync.core.versions import Version
+from gsync.core.versions import MTIME, Version
 from gsync.errors import IndexDamaged
 from gsync.storage.journal import JournalRow, RowState
 
 Row = tuple[str, ...]
 
-_MTIME_ONLY: Final = '{"mtime":'
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+_VERSIONS: Final = msgspec.json.Decoder(tuple[_Count, tuple[tuple[str, _Count], ...]])
+_JSON: Final = msgspec.json.Encoder()
+_KINDS: Final = {kind.value: kind for kind in Kind}
+_NONSENSE: Final = (ValueError, TypeError, AttributeError, KeyError, msgspec.MsgspecError)
 
 
-def entry_row(path: RelPath, meta: FileMeta) -> Row:
-    """The columns of the table `entry`."""
-    return (path, fingerprint_text(meta.fingerprint), version_text(meta.version), meta.digest)
+def entry_row(path: RelPath, entry: Entry) -> Row:
+    """The columns of the table `entry`; "" stands for what there is not, and a tombstone has no fingerprint."""
+    if isinstance(entry, Tombstone):
+        leftover = str(entry.leftover_inode or "")
+        return (path, entry.kind.value, "", version_text(entry.version), entry.digest, "", entry.author, "", leftover)
+    return (
+        path,
+        entry.fingerprint.kind.value,
+        _fingerprint_text(entry.fingerprint),
+        version_text(entry.version),
+        entry.digest,
+        entry.target,
+        entry.author,
+        entry.moved_from or "",
+        "",
+    )
 
 
 def synced_row(path: RelPath, version: Version) -> Row:
@@ -39,15 +58,30 @@ class Reader:
     def __init__(self) -> None:
         self._paths: dict[str, RelPath] = {}
         self._versions: dict[str, Version] = {}
+        self._authors: dict[str, str] = {"": ""}
 
-    def entry(self, row: Sequence[str]) -> tuple[RelPath, FileMeta]:
+    def entry(self, row: Sequence[str]) -> tuple[RelPath, Entry]:
         """The entry that a row spells."""
-        path, fingerprint, version, digest = row
+        path, kind, fingerprint, version, digest, target, author, moved_from, leftover = row
         try:
+            author = self._authors.setdefault(author, author)
+            if not fingerprint:
+                return self._path(path), Tombstone(
+                    version=self._version(version),
+                    kind=_KINDS[kind],
+                    digest=digest,
+                    author=author,
+                    leftover_inode=int(leftover or 0),
+                )
             return self._path(path), FileMeta(
-                fingerprint=_parse_fingerprint(fingerprint), version=self._version(version), digest=digest
+                fingerprint=_parse_fingerprint(fingerprint, _KINDS[kind]),
+                version=self._version(version),
+                digest=digest,
+                target=target,
+                author=author,
+                moved_from=RelPath.parse(moved_from) if moved_from else None,
             )
-        except (ValueError, TypeError, AttributeError) as error:
+        except _NONSENSE as error:
             raise IndexDamaged(f"an entry of the index makes no sense: {error}") from error
 
     def synced(self, row: Sequence[str]) -> tuple[RelPath, Version]:
@@ -55,7 +89,7 @@ class Reader:
         path, version = row
         try:
             return self._path(path), self._version(version)
-        except (ValueError, TypeError, AttributeError) as error:
+        except _NONSENSE as error:
             raise IndexDamaged(f"an agreed version in the index makes no sense: {error}") from error
 
     def _path(self, text: str) -> RelPath:
@@ -77,10 +111,8 @@ def journal_row(row: JournalRow) -> Row:
         row.name,
         row.path,
         row.state.value,
-        fingerprint_text(row.download),
-        version_text(row.version),
-        row.digest,
-        "" if row.expected is None else fingerprint_text(row.expected),
+        json.dumps(entry_row(row.path, row.entry)),
+        "" if row.expected is None else json.dumps([row.expected.kind.value, _fingerprint_text(row.expected)]),
         row.displaced.value,
         "" if row.loser is None else json.dumps(entry_row(row.path, row.loser)),
     )
@@ -88,49 +120,56 @@ def journal_row(row: JournalRow) -> Row:
 
 def parse_journal(row: Sequence[str]) -> JournalRow:
     """The journal row that the columns spell."""
-    name, path, state, download, version, digest, expected, displaced, loser = row
+    name, path, state, entry, expected, displaced, loser = row
     try:
         return JournalRow(
             name=_staged_name(name),
             path=RelPath.parse(path),
             state=RowState(state),
-            download=_parse_fingerprint(download),
-            version=_parse_version(version),
-            digest=digest,
-            expected=_parse_fingerprint(expected) if expected else None,
+            entry=Reader().entry(json.loads(entry))[1],
+            expected=_parse_expected(json.loads(expected)) if expected else None,
             displaced=Displaced(displaced),
-            loser=Reader().entry(json.loads(loser))[1] if loser else None,
+            loser=_standing(Reader().entry(json.loads(loser))[1]) if loser else None,
         )
-    except (ValueError, TypeError, AttributeError) as error:
+    except _NONSENSE as error:
         raise IndexDamaged(f"a journal row of the index makes no sense: {error}") from error
 
 
-def fingerprint_text(fingerprint: Fingerprint) -> str:
+def version_text(version: Version) -> str:
+    """The mtime and the counters, as JSON: `[7,[["0123456789abcdef",3]]]`."""
+    return _JSON.encode((version.mtime_s, version.counters)).decode()
+
+
+def _fingerprint_text(fingerprint: Fingerprint) -> str:
     """Five numbers with spaces between."""
     f = fingerprint
     return f"{f.size} {f.mtime_ns} {f.ctime_ns} {f.inode} {f.mode}"
 
 
-def version_text(version: Version) -> str:
-    """The vector as JSON."""
-    if version.is_mtime_only:  # nearly all of them
-        return f"{_MTIME_ONLY}{version.mtime_s}}}"
-    return json.dumps(version.vector(), separators=(",", ":"))
+def _parse_fingerprint(text: str, kind: Kind) -> Fingerprint:
+    size, mtime_ns, ctime_ns, inode, mode = text.split(" ")
+    return Fingerprint(
+        size=int(size), mtime_ns=int(mtime_ns), ctime_ns=int(ctime_ns), inode=int(inode), mode=int(mode), kind=kind
+    )
 
 
-def _parse_fingerprint(text: str) -> Fingerprint:
-    size, mtime_ns, ctime_ns, inode, mode = map(int, text.split(" "))
-    return Fingerprint(size=size, mtime_ns=mtime_ns, ctime_ns=ctime_ns, inode=inode, mode=mode)
+def _parse_expected(pair: Sequence[str]) -> Fingerprint:
+    kind, text = pair
+    return _parse_fingerprint(text, _KINDS[kind])
 
 
 def _parse_version(text: str) -> Version:
-    seconds = text[len(_MTIME_ONLY) : -1]
-    if seconds.isdecimal() and text == f"{_MTIME_ONLY}{seconds}}}":  # nearly all of them, so without JSON
-        return Version.from_mtime(int(seconds))
-    vector = json.loads(text)
-    if not all(isinstance(counter, int) for counter in vector.values()):
-        raise TypeError("a counter that is not a number")
-    return Version.from_vector(vector)
+    mtime_s, counters = _VERSIONS.decode(text)
+    authors = [author for author, _ in counters]
+    if MTIME in authors or (len(authors) > 1 and sorted(set(authors)) != authors):
+        raise ValueError("authors that are none, or not in order")
+    return Version(mtime_s, counters)
+
+
+def _standing(entry: Entry) -> FileMeta:
+    if not isinstance(entry, FileMeta):
+        raise TypeError("a tombstone where something stood")
+    return entry
 
 
 def _staged_name(name: str) -> str:

@@ -6,9 +6,10 @@ import posixpath
 from typing import Final
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from gsync.core import names
 from gsync.core.names import COMPONENT_MAX_BYTES, OWN_FOLDER, PATH_MAX_BYTES, Endpoint, RelPath
 from gsync.errors import NameRefused
 
@@ -299,3 +300,18 @@ def test_endpoints_sort_and_hash_as_values() -> None:
 )
 def test_the_ancestors_of_a_path_are_its_directories_from_the_top(path: str, ancestors: tuple[str, ...]) -> None:
     assert RelPath.parse(path).ancestors == ancestors
+
+
+@given(st.from_regex(names._PLAIN, fullmatch=True))
+@example("a")
+@example("a/..a")
+@example("a /b.")
+def test_what_the_short_way_lets_through_breaks_no_rule(text: str) -> None:
+    assume(len(text) <= COMPONENT_MAX_BYTES)
+    for component in text.split("/"):
+        names._check_component(component)
+
+
+@pytest.mark.parametrize("text", [".", "..", "a/..", "../a", "a//b", "/a", "a/", "a\n", "a\\b", ".gsync", "a\x7f", ""])
+def test_the_short_way_is_not_for_these(text: str) -> None:
+    assert not names._PLAIN.fullmatch(text)

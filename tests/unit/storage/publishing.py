@@ -8,7 +8,7 @@ from pathlib import Path
 from gsync.core.actions import Displaced
 from gsync.core.blocks import digest_of_bytes
 from gsync.core.diff import Changes, diff
-from gsync.core.model import FileMeta, Fingerprint
+from gsync.core.model import Entry, FileMeta, Fingerprint
 from gsync.core.names import RelPath
 from gsync.core.versions import Version
 from gsync.storage.downloads import Download, Outcome, Released
@@ -36,13 +36,14 @@ class WatchedIndex(Index):
     def record(
         self,
         *,
-        entries: Mapping[RelPath, FileMeta | None] | None = None,
+        entries: Mapping[RelPath, Entry | None] | None = None,
         synced: Mapping[RelPath, Version | None] | None = None,
         journal: Iterable[JournalRow] = (),
         forget: Iterable[str] = (),
+        scanned: bool = False,
     ) -> None:
         self.on_call("record")
-        super().record(entries=entries, synced=synced, journal=journal, forget=forget)
+        super().record(entries=entries, synced=synced, journal=journal, forget=forget, scanned=scanned)
         self.on_call("recorded")
 
 

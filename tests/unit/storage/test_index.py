@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gsync.core.actions import Displaced
-from gsync.core.model import FileMeta, Fingerprint
+from gsync.core.model import FileMeta, Fingerprint, Kind, Tombstone
 from gsync.core.names import RelPath
 from gsync.core.versions import Version
 from gsync.errors import FolderUnusable, IndexDamaged, StorageError
@@ -21,24 +22,35 @@ from gsync.storage.journal import JournalRow, RowState
 
 A = RelPath.parse("a")
 B = RelPath.parse("b")
+C = RelPath.parse("c/d")
 ROOT = "00ff"
 META = FileMeta(
     fingerprint=Fingerprint(size=5, mtime_ns=-1, ctime_ns=2**70, inode=2**64 - 1, mode=0o644),
     version=Version.from_vector({"0123456789abcdef": 3, "mtime": 1000}),
     digest="b3:" + "0" * 64,
+    author="0123456789abcdef",
+    moved_from=RelPath.parse("old/place"),
 )
+GRAVE = Tombstone(version=META.version, kind=Kind.DIRECTORY, digest=META.digest, author="77", leftover_inode=2**64 - 1)
 PLAIN = FileMeta(fingerprint=META.fingerprint, version=Version.from_mtime(7))
 ROW = JournalRow(
     name="0011223344556677",
     path=A,
     state=RowState.STAGED,
-    download=META.fingerprint,
-    version=META.version,
-    digest=META.digest,
+    entry=META,
     expected=META.fingerprint,
     displaced=Displaced.CONFLICT_COPY,
     loser=PLAIN,
 )
+
+CLASSIC = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE entry (path TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, version TEXT NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE synced (path TEXT PRIMARY KEY, version TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE journal (name TEXT PRIMARY KEY, path TEXT NOT NULL) WITHOUT ROWID;
+INSERT INTO meta VALUES ('schema', '1'), ('author', '0123456789abcdef'), ('root', '00ff');
+INSERT INTO entry VALUES ('a', '5 1 2 3 420', '{"mtime":7}', '');
+"""
 
 
 @pytest.fixture
@@ -55,20 +67,21 @@ def reopened(index: Index, directory: Path, *, root_id: str = ROOT) -> Index:
 
 def test_a_new_index_is_empty_and_has_an_author(index: Index) -> None:
     contents = index.load()
-    assert (contents.local, contents.synced) == ({}, {})
+    assert (contents.local, contents.buried, contents.synced) == ({}, {}, {})
     assert index.fate is Fate.NEW
     assert len(bytes.fromhex(contents.author)) == 8
     assert contents.author == index.author
 
 
 def test_what_was_recorded_is_there_after_a_restart(index: Index, tmp_path: Path) -> None:
-    index.record(entries={A: META, B: PLAIN}, synced={A: META.version}, journal=[ROW])
+    index.record(entries={A: META, B: PLAIN, C: GRAVE}, synced={A: META.version}, journal=[ROW])
     again = reopened(index, tmp_path)
     assert again.fate is Fate.FOUND
     assert again.author == index.author
     for _ in range(2):
         contents = again.load()
         assert contents.local == {A: META, B: PLAIN}
+        assert contents.buried == {C: GRAVE}
         assert contents.synced == {A: META.version}
     assert again.journal() == [ROW]
     again.close()
@@ -82,10 +95,40 @@ def test_none_removes_a_path(index: Index) -> None:
     assert set(contents.synced) == {A}
 
 
+def test_a_path_is_buried_or_stands_but_never_both(index: Index) -> None:
+    index.record(entries={A: META, B: GRAVE})
+    index.record(entries={A: GRAVE, B: META})
+    assert (index.load().local, index.load().buried) == ({B: META}, {A: GRAVE})
+    index.record(entries={A: None, B: None})
+    assert (index.load().local, index.load().buried) == ({}, {})
+
+
+def test_history_begins_with_the_first_whole_scan_and_outlives_a_restart(index: Index, tmp_path: Path) -> None:
+    index.record(entries={A: META})
+    assert not index.has_history
+    again = reopened(index, tmp_path)
+    assert not again.has_history
+    again.record(scanned=True)
+    assert again.has_history
+    again.record(entries={B: META})
+    assert again.has_history
+    third = reopened(again, tmp_path)
+    assert third.has_history
+    copy = reopened(third, tmp_path, root_id="another")
+    assert not copy.has_history
+    copy.close()
+
+
+def test_a_scan_that_cannot_be_recorded_does_not_begin_the_history(index: Index) -> None:
+    with pytest.raises(StorageError):
+        index.record(
+            entries={A: FileMeta(fingerprint=META.fingerprint, version=META.version, digest=None)}, scanned=True
+        )  # type: ignore[arg-type]
+    assert not index.has_history
+
+
 def test_journal_rows_are_replaced_by_name_and_forgotten_by_name(index: Index) -> None:
-    other = JournalRow(
-        name="other", path=B, state=RowState.OPEN, download=META.fingerprint, version=Version.from_mtime(0)
-    )
+    other = JournalRow(name="other", path=B, state=RowState.REMOVING, entry=GRAVE)
     index.record(journal=[ROW, other])
     index.record(journal=[other], forget=[ROW.name, "never heard of"])
     assert index.journal() == [other]
@@ -124,12 +167,13 @@ def test_a_planted_link_is_refused(tmp_path: Path, name: str) -> None:
 def test_a_copied_folder_keeps_its_entries_under_another_author_and_forgets_the_journal(
     index: Index, tmp_path: Path
 ) -> None:
-    index.record(entries={A: META}, synced={A: META.version}, journal=[ROW])
+    index.record(entries={A: META, C: GRAVE}, synced={A: META.version}, journal=[ROW])
     copy = reopened(index, tmp_path, root_id="another")
     assert copy.fate is Fate.COPIED
     assert copy.author != index.author
     assert copy.load().local == {A: META}
     assert copy.load().synced == {A: META.version}
+    assert copy.load().buried == {C: replace(GRAVE, leftover_inode=0)}, "that inode is another directory's here"
     assert copy.journal() == []
     again = reopened(copy, tmp_path, root_id="another")
     assert (again.fate, again.author) == (Fate.FOUND, copy.author)
@@ -152,10 +196,24 @@ def test_a_damaged_index_is_set_aside_and_made_anew(index: Index, tmp_path: Path
 def test_an_index_of_another_kind_is_left_alone_and_a_person_is_told(index: Index, tmp_path: Path) -> None:
     index.close()
     with sqlite3.connect(tmp_path / FILE) as database:
-        database.execute("UPDATE meta SET value = '2' WHERE key = 'schema'")
+        database.execute("UPDATE meta SET value = '3' WHERE key = 'schema'")
     database.close()
     with pytest.raises(FolderUnusable):
         Index.open(tmp_path, root_id=ROOT)
+
+
+def test_an_index_of_the_classic_system_is_set_aside_and_versions_start_anew(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / FILE) as database:
+        database.executescript(CLASSIC)
+    database.close()
+    index = Index.open(tmp_path, root_id=ROOT, wall_clock=lambda: 0.0)
+    assert index.fate is Fate.OLD
+    assert index.author != "0123456789abcdef"
+    assert (index.load().local, index.load().synced, index.has_history) == ({}, {}, False)
+    assert (tmp_path / (FILE + ".old-19700101T000000Z")).exists()
+    again = reopened(index, tmp_path)
+    assert again.fate is Fate.FOUND
+    again.close()
 
 
 @pytest.mark.parametrize(
@@ -165,13 +223,19 @@ def test_an_index_of_another_kind_is_left_alone_and_a_person_is_told(index: Inde
         "UPDATE entry SET fingerprint = '1 2 3'",
         "UPDATE entry SET fingerprint = 'a b c d e'",
         "UPDATE entry SET version = '[]'",
-        'UPDATE entry SET version = \'{"mtime": "soon"}\'',
+        "UPDATE entry SET version = '[\"soon\",[]]'",
+        "UPDATE entry SET kind = 'device'",
+        "UPDATE entry SET fingerprint = '', leftover = 'some'",
+        "UPDATE entry SET moved_from = '/etc/passwd'",
         "UPDATE entry SET version = 'no JSON'",
         "UPDATE synced SET path = '.gsync/index.sqlite'",
         "UPDATE synced SET version = '7'",
         "UPDATE journal SET name = '../lock'",
         "UPDATE journal SET state = 'whatever'",
         "UPDATE journal SET loser = '[1]'",
+        """UPDATE journal SET loser = '["a","file","","[1,[]]","","","","",""]'""",
+        "UPDATE journal SET entry = '{}'",
+        "UPDATE journal SET expected = 'file'",
         "DROP TABLE entry",
         "DROP TABLE meta",
         "DELETE FROM meta",
