@@ -75,6 +75,14 @@ class RelPath(str):
         ends = [at for at, letter in enumerate(self) if letter == "/"]
         return tuple(RelPath(self[:end]) for end in ends)
 
+    def is_beneath(self, directory: RelPath) -> bool:
+        """Whether it is in `directory`, at any depth."""
+        return self.startswith(directory + "/")
+
+    def moved(self, *, source: RelPath, target: RelPath) -> RelPath:
+        """Its name once the directory `source`, which it is in or is, has become `target`; refused like any other."""
+        return RelPath.parse(target + self[len(source) :])
+
     def with_name(self, name: str) -> RelPath:
         """The path beside this one whose last component is `name`; refused like any other."""
         parent, slash, _ = self.rpartition("/")

@@ -15,7 +15,7 @@ import gevent
 from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 
-from gsync.core.diff import Changes, diff
+from gsync.core.diff import Changes, Seen, diff
 from gsync.core.ignore import is_ignored
 from gsync.core.model import FileMeta, Kind
 from gsync.core.names import RelPath
@@ -146,11 +146,12 @@ class Indexer:
         self._folder.check_root()
         found = scan(self._folder, known, now_ns=int(self._clock.wall() * 1e9))
         files = {
-            path: one.fingerprint
+            path: Seen(fingerprint=one.fingerprint)
             for path, one in found.files.items()
             if _is_classic(one) and path not in found.hidden and not is_ignored(path)
         }
-        return found, diff(known, files, self._index.author, rewritten=found.rewritten)
+        author = self._index.author
+        return found, diff(known, files, author=author, has_history=False, rewritten=found.rewritten)
 
     def _tell_skipped(self, found: Scan) -> None:
         """Say once what is left alone, a line a reason."""

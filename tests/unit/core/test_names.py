@@ -176,6 +176,21 @@ def test_a_sibling_stands_in_the_same_directory() -> None:
     assert RelPath.parse("b.txt").with_name("c") == "c"
 
 
+def test_a_path_knows_whether_it_is_in_a_directory() -> None:
+    deep = RelPath.parse("a/b/c.txt")
+    assert deep.is_beneath(RelPath.parse("a"))
+    assert not deep.is_beneath(deep)
+    assert not RelPath.parse("ab/c").is_beneath(RelPath.parse("a"))
+
+
+def test_a_path_follows_a_directory_that_is_renamed() -> None:
+    source, target = RelPath.parse("a/b"), RelPath.parse("z")
+    assert RelPath.parse("a/b/c/d").moved(source=source, target=target) == "z/c/d"
+    assert source.moved(source=source, target=target) == target
+    with pytest.raises(NameRefused):
+        RelPath.parse("a/b/c").moved(source=source, target=RelPath("y" * 4094))
+
+
 @pytest.mark.parametrize("name", ["..", "../b", "", ".gsync", "\x00"])
 def test_a_sibling_is_judged_like_any_other_name(name: str) -> None:
     with pytest.raises(NameRefused):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gsync.core.actions import Displaced
 from gsync.core.blocks import digest_of_bytes
-from gsync.core.diff import Changes, diff
+from gsync.core.diff import Changes, Seen, diff
 from gsync.core.model import Entry, FileMeta, Fingerprint
 from gsync.core.names import RelPath
 from gsync.core.versions import Version
@@ -103,8 +103,8 @@ class World:
         """What a scan would find to be different from what the index knows."""
         known = self.index.load().local
         found = scan(self.folder, known, now_ns=LATER_NS)
-        files = {path: one.fingerprint for path, one in found.files.items()}
-        return diff(known, files, self.index.author, rewritten=found.rewritten)
+        seen = {path: Seen(fingerprint=one.fingerprint) for path, one in found.files.items()}
+        return diff(known, seen, author=self.index.author, has_history=False, rewritten=found.rewritten)
 
     def edits(self) -> set[RelPath]:
         """The paths that a scan would take for edits made here."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gsync.core.actions import Displaced
-from gsync.core.diff import diff
+from gsync.core.diff import Seen, diff
 from gsync.core.model import FileMeta
 from gsync.core.names import RelPath
 from gsync.core.versions import Version
@@ -76,8 +76,8 @@ def test_a_batch_of_many_new_files_stands_and_is_known(desk: Desk) -> None:
     assert desk.shown() == {f"f{n}": b"%d" % n for n in range(50)}
     known = desk.index.load().local
     found = scan(desk.folder, known, now_ns=LATER_NS)
-    files = {path: one.fingerprint for path, one in found.files.items()}
-    assert not diff(known, files, desk.index.author).changed
+    seen = {path: Seen(fingerprint=one.fingerprint) for path, one in found.files.items()}
+    assert not diff(known, seen, author=desk.index.author, has_history=False).changed
     assert desk.folder.staged_names() == []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gsync.core.blocks import digest_of_bytes
-from gsync.core.diff import diff
+from gsync.core.diff import Seen, diff
 from gsync.core.model import FileMeta, Fingerprint
 from gsync.core.names import RelPath
 from gsync.core.versions import Version
@@ -43,6 +43,10 @@ def prints(found: Scan) -> dict[RelPath, Fingerprint]:
     return {path: one.fingerprint for path, one in found.files.items()}
 
 
+def seen(found: Scan) -> dict[RelPath, Seen]:
+    return {path: Seen(fingerprint=one.fingerprint) for path, one in found.files.items()}
+
+
 def reads(folder: MemoryFolder) -> list[str]:
     calls: list[str] = []
     folder.on_call = calls.append
@@ -73,7 +77,7 @@ def test_a_restored_file_is_read_and_found_to_be_the_same(folder: MemoryFolder) 
     folder.put("a", b"content", mtime_ns=77)
     found = scan(folder, before, now_ns=NOW_NS)
     assert found.rewritten == frozenset()
-    assert diff(before, prints(found), "me").changed[A].version == before[A].version
+    assert diff(before, seen(found), author="me", has_history=False).changed[A].version == before[A].version
 
 
 def test_other_content_under_the_old_size_and_mtime_is_found_out(folder: MemoryFolder) -> None:
@@ -82,7 +86,7 @@ def test_other_content_under_the_old_size_and_mtime_is_found_out(folder: MemoryF
     folder.put("a", b"CONTENT", mtime_ns=77)
     found = scan(folder, before, now_ns=NOW_NS)
     assert found.rewritten == {A}
-    changed = diff(before, prints(found), "me", rewritten=found.rewritten).changed
+    changed = diff(before, seen(found), author="me", has_history=False, rewritten=found.rewritten).changed
     assert changed[A].version == before[A].version.edited_by("me", 0)
 
 
@@ -135,7 +139,7 @@ def test_an_unsettled_file_is_shown_as_it_was_known(folder: MemoryFolder) -> Non
     folder.edit("a", b"edited")
     found = scan(folder, before, now_ns=shown(folder).ctime_ns)
     assert prints(found) == {A: before[A].fingerprint}
-    assert not diff(before, prints(found), "me").changed
+    assert not diff(before, seen(found), author="me", has_history=False).changed
 
 
 def test_two_edits_within_one_tick_of_the_disk_are_not_taken_for_one(folder: MemoryFolder) -> None:
