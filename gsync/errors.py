@@ -80,6 +80,14 @@ class IndexDamaged(StorageError):
     """The index cannot be read; it is set aside and made anew from the folder."""
 
 
+class UnknownName(GsyncError):
+    """Nothing of this name is known here."""
+
+    def __init__(self, what: str, *, advice: str = "") -> None:
+        super().__init__(what)
+        self.advice = advice
+
+
 class ConfigError(GsyncError):
     """What was asked for cannot be done; nothing was started."""
 

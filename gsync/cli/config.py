@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import gsync
-from gsync.cli.usage import Words, choice_of, endpoint_of, number_of, port_of
+from gsync.cli.exits import UsageError
+from gsync.cli.usage import Words, choice_of, endpoint_of, number_of, port_of, rate_of
 from gsync.core.names import Endpoint
 from gsync.errors import FolderUnusable
 
 LONGEST_TIMEOUT_S: Final = 3600
 MOST_FETCHES: Final = 256
+LONGEST_NAME: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +44,20 @@ class RunConfig:
     verify_twice: bool
     classic: bool
     stats: bool
+    name: str
+    sends: bool
+    receives: bool
+    limit_up: int | None
+    limit_down: int | None
+    max_delete: float
+    """A share of the files, 0 to 1."""
     output: Output
 
 
 def run_config(words: Words, *, resolve: Callable[[str], str]) -> RunConfig:
     """The configuration that docopt's `words` ask for. Raises UsageError, FolderUnusable."""
+    if words["--send-only"] and words["--receive-only"]:
+        raise UsageError("--send-only and --receive-only exclude each other; with neither, a peer does both")
     return RunConfig(
         tracker=endpoint_of(words["<ip>"], words["<port>"], resolve=resolve),
         folder=folder_of(words["--dir"]),
@@ -57,6 +69,12 @@ def run_config(words: Words, *, resolve: Callable[[str], str]) -> RunConfig:
         verify_twice=choice_of(words["--verify-classic"], ("once", "twice"), what="way to verify") == "twice",
         classic=words["--classic"],
         stats=words["--stats"],
+        name=name_of(words["--name"]),
+        sends=not words["--receive-only"],
+        receives=not words["--send-only"],
+        limit_up=_rate(words["--limit-up"]),
+        limit_down=_rate(words["--limit-down"]),
+        max_delete=number_of(words["--max-delete"], what="share of files in percent", lowest=0, highest=100) / 100,
         output=output_of(words),
     )
 
@@ -70,6 +88,19 @@ def output_of(words: Words) -> Output:
         log_level="info" if words["--verbose"] and words["--log-level"] == "warning" else words["--log-level"],
         log_file=words["--log-file"],
     )
+
+
+def name_of(text: str | None) -> str:
+    """What a peer may be called: this machine's name unless it was told; UsageError for what cannot be shown in a line."""
+    if text is None:
+        return os.uname().nodename[:LONGEST_NAME]
+    if not text.strip() or not text.isprintable() or len(text) > LONGEST_NAME:
+        raise UsageError(f"{text!r} is no name: 1 to {LONGEST_NAME} characters that can be shown")
+    return text
+
+
+def _rate(text: str | None) -> int | None:
+    return None if text is None else rate_of(text)
 
 
 def folder_of(text: str) -> Path:

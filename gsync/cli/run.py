@@ -45,6 +45,13 @@ Options:
   --verify-classic=HOW  once; or twice: fetch twice and compare where a source tells no size (other people's
                      programs) [default: once]
   --classic          Speak only edition 1, as other people's programs do
+  --name=NAME        What others may call this peer; this machine's name if not given
+  --send-only        Announce and serve, but never change this folder
+  --receive-only     Fetch, but tell nobody of what is edited here
+  --limit-up=RATE    Send at most this many bytes a second, all together; K, M and G stand for powers of 1024
+  --limit-down=RATE  Receive at most this many bytes a second, all together
+  --max-delete=PCT   When more than this share of the files is gone at once, hold the deletions back until
+                     `gsync release` [default: 25]
   --json             One JSON object a line on stdout instead of words
   --stats            With --json: each second a line on how this process itself is doing
   -q, --quiet        Say only what a person must know
@@ -115,6 +122,12 @@ def _run(config: RunConfig, talk: Console | JsonLines) -> Exit:
                 verify_twice=config.verify_twice,
                 classic=config.classic,
                 stats=config.stats,
+                name=config.name,
+                sends=config.sends,
+                receives=config.receives,
+                limit_up=config.limit_up,
+                limit_down=config.limit_down,
+                max_delete=config.max_delete,
             ),
             folder=folder,
             index=index,

@@ -12,6 +12,7 @@ from typing import Final
 
 from gsync.core.names import COMPONENT_MAX_BYTES, RelPath
 from gsync.core.versions import Version
+from gsync.errors import NameRefused
 
 EXTENSION_MAX_BYTES: Final = 16
 """The last dot and what follows are an extension only up to this length; a longer one is part of the stem."""
@@ -34,6 +35,17 @@ def conflict_name(path: RelPath, *, version: Version, digest: str) -> RelPath:
 def is_conflict_copy(path: RelPath) -> bool:
     """Whether `path` is named like the loser of a conflict."""
     return _OLD_CONFLICT.search(path.name) is not None
+
+
+def plain_name(path: RelPath) -> RelPath:
+    """The name without the mark of a conflict; `path` itself where it has none, or where nothing that is a name would be left.
+
+    Where the mark left no room for the whole stem, this is the cut one.
+    """
+    try:
+        return path.with_name(_OLD_CONFLICT.sub("", path.name))
+    except NameRefused:
+        return path
 
 
 def _author(version: Version) -> str:

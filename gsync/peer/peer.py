@@ -51,11 +51,18 @@ ACCEPTING: Final = CONNECTIONS + 64
 """What the listener takes in; the uploader drops the oldest idle ones down to CONNECTIONS, so the door never blocks."""
 
 
+MAX_DELETE: Final = 0.25
+"""Share of the files that may be gone at once before their deletions are held back (`--max-delete`)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What a person can choose; `port` 0 picks a free one, `once` ends when all that can be had is here.
 
-    `classic` speaks edition 1 alone; `stats` tells each second how the peer itself is doing.
+    `classic` speaks edition 1 alone; `stats` tells each second how the peer itself is doing. `name` is what others may call this
+    peer. One that does not send serves and announces nothing of its own making; one that does not receive leaves its folder
+    alone. The limits are bytes a second over all connections, None: none. A scan that finds more than `max_delete` of all files
+    gone (a share) holds these deletions back.
     """
 
     tracker: Endpoint
@@ -66,6 +73,12 @@ class Settings:
     verify_twice: bool = False
     classic: bool = False
     stats: bool = False
+    name: str = ""
+    sends: bool = True
+    receives: bool = True
+    limit_up: int | None = None
+    limit_down: int | None = None
+    max_delete: float = MAX_DELETE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

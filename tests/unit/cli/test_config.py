@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
 
 import gsync
-from gsync.cli.config import LONGEST_TIMEOUT_S, MOST_FETCHES, RunConfig, folder_of, run_config
+from gsync.cli.config import LONGEST_NAME, LONGEST_TIMEOUT_S, MOST_FETCHES, RunConfig, folder_of, run_config
 from gsync.cli.exits import UsageError
 from gsync.cli.run import TEXT
 from gsync.cli.usage import parse
@@ -26,6 +27,8 @@ def test_the_defaults_are_those_of_the_text() -> None:
     assert (got.tracker, got.folder, got.port) == (Endpoint("192.0.2.1", 9000), Path("/tmp"), 0)
     assert (got.once, got.may_start_tracker, got.verify_twice) == (False, True, False)
     assert (got.stall_s, got.fetches) == (10.0, 16)
+    assert (got.sends, got.receives, got.limit_up, got.limit_down, got.max_delete) == (True, True, None, None, 0.25)
+    assert got.name == os.uname().nodename[:LONGEST_NAME]
     assert (got.output.json, got.output.quiet, got.output.color) == (False, False, True)
     assert (got.output.log_level, got.output.log_file) == ("warning", None)
 
@@ -51,6 +54,16 @@ def test_the_default_folder_is_the_working_directory(tmp_path: Path, monkeypatch
         (f"--fetches={MOST_FETCHES}", "fetches", MOST_FETCHES),
         ("--verify-classic=twice", "verify_twice", True),
         ("--verify-classic=once", "verify_twice", False),
+        ("--name=ann's laptop", "name", "ann's laptop"),
+        (f"--name={'n' * LONGEST_NAME}", "name", "n" * LONGEST_NAME),
+        ("--send-only", "receives", False),
+        ("--send-only", "sends", True),
+        ("--receive-only", "sends", False),
+        ("--receive-only", "receives", True),
+        ("--limit-up=500K", "limit_up", 500 * 1024),
+        ("--limit-down=1.5M", "limit_down", 1536 * 1024),
+        ("--max-delete=0", "max_delete", 0.0),
+        ("--max-delete=100", "max_delete", 1.0),
     ],
 )
 def test_an_option_sets_its_field(option: str, field: str, value: object) -> None:
@@ -82,6 +95,15 @@ def test_a_level_that_was_asked_for_is_not_lowered_by_verbose() -> None:
     [
         *["--port=80", "--port=1023", "--port=65536", "--port=-1", "--port=x", "--port=", "--port=1.5"],
         *["--timeout=0", "--timeout=0.09", f"--timeout={LONGEST_TIMEOUT_S + 1}", "--timeout=nan", "--timeout=soon"],
+        *["--name=", "--name= ", "--name=a\nb", "--name=\x1b[2J", f"--name={'n' * (LONGEST_NAME + 1)}"],
+        *[
+            "--limit-up=0",
+            "--limit-up=fast",
+            "--limit-down=-1K",
+            "--max-delete=-1",
+            "--max-delete=101",
+            "--max-delete=x",
+        ],
         *["--fetches=0", f"--fetches={MOST_FETCHES + 1}", "--fetches=all", "--verify-classic=thrice"],
     ],
 )
@@ -89,6 +111,11 @@ def test_a_value_beyond_its_limits_is_refused_in_one_line(option: str) -> None:
     with pytest.raises(UsageError) as error:
         config(option)
     assert "\n" not in str(error.value)
+
+
+def test_the_two_roles_exclude_each_other() -> None:
+    with pytest.raises(UsageError, match="exclude each other"):
+        config("--send-only", "--receive-only")
 
 
 def test_a_configuration_cannot_be_changed() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gsync.core.conflicts import EXTENSION_MAX_BYTES, NO_AUTHOR, conflict_name, is_conflict_copy
+from gsync.core.conflicts import EXTENSION_MAX_BYTES, NO_AUTHOR, conflict_name, is_conflict_copy, plain_name
 from gsync.core.ignore import is_ignored
 from gsync.core.names import COMPONENT_MAX_BYTES, RelPath
 from gsync.core.versions import MTIME_MAX, Version
@@ -123,3 +123,16 @@ def test_the_loser_of_a_synced_file_is_synced_too(path: RelPath) -> None:
     # A name like `a.~.conflict-...`, which only a person can have made, loses its mark and shows what it hid: not covered.
     if not is_ignored(path) and not is_conflict_copy(path):
         assert not is_ignored(conflict_name(path, version=CLASSIC, digest=DIGEST))
+
+
+@pytest.mark.parametrize(
+    "name", ["notes.txt", "deep/er/notes.txt", "README", ".bashrc", "notes.conflict-yesterday.txt"]
+)
+def test_the_plain_name_of_a_loser_is_that_of_its_file(name: str) -> None:
+    assert plain_name(name_of(name)) == name
+    assert plain_name(RelPath.parse(name)) == name
+
+
+@pytest.mark.parametrize("name", [MARK, "." + MARK, ".gsync" + MARK])
+def test_a_name_of_which_nothing_may_be_left_keeps_its_mark(name: str) -> None:
+    assert plain_name(RelPath.parse(name)) == name

@@ -1,0 +1,76 @@
+"""What may be asked of a running peer: the protocol between the local API and the peer that answers.
+
+`get` questions change nothing; orders do. All calls are cooperative and may wait for the disk; each ends by itself. Names
+that nobody knows raise `UnknownName`; what cannot be done now raises another `GsyncError`, whose words are shown. Fulfilled by
+the peer, faked in tests; called by `web.control` only, one greenlet a request, several at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from gsync.core.explanation import Explanation
+from gsync.core.keeping import ConflictWaiting, Keep, Kept
+from gsync.core.names import RelPath
+from gsync.core.status import ListedEntry, LogLine, PeerSeen, Restored, Status, Trashed
+
+
+class Controls(Protocol):
+    """A running peer, for those who look at it and give it orders."""
+
+    def status(self) -> Status: ...
+
+    def settled(self) -> tuple[bool, str]:
+        """Whether an independent comparison of the folders would find them equal now, and why not.
+
+        True only when nothing is pending, the tracker's digest equals ours, and a fresh scan of everything found nothing.
+        Cheap reasons come first: it is asked again and again.
+        """
+        ...
+
+    def listing(self, *, beneath: RelPath | None = None) -> Iterator[ListedEntry]:
+        """Every path that is known, in path order; or only those in this directory, at any depth, and itself."""
+        ...
+
+    def peers(self) -> Sequence[PeerSeen]: ...
+
+    def explain(self, path: RelPath) -> Explanation:
+        """What is known of `path` and what will become of it; raises `UnknownName` where nothing is."""
+        ...
+
+    def log(self, *, last: int) -> Sequence[LogLine]:
+        """The last events, oldest first."""
+        ...
+
+    def conflicts(self) -> Sequence[ConflictWaiting]: ...
+
+    def keep(self, choice: Keep, names: Sequence[RelPath]) -> Iterator[Kept]:
+        """Settle these conflicts one by one; a name is that of a copy, or of a file with copies, all of which it means."""
+        ...
+
+    def trashed(self, *, beneath: RelPath | None = None) -> Iterator[Trashed]:
+        """What lies in the trash, newest box first; or only what had this path, or was in this directory."""
+        ...
+
+    def restore(self, names: Sequence[RelPath], *, box: str = "") -> Iterator[Restored]:
+        """Copy back the newest of each name, or the one in this box, as an edit; a directory's name means what it lacks now."""
+        ...
+
+    def release(self) -> int:
+        """Let the deletions that are held back travel; how many there were."""
+        ...
+
+    def pause(self) -> None:
+        """Change nothing in the folder, and tell nobody of changes in it, until `resume`."""
+        ...
+
+    def resume(self) -> None: ...
+
+    def scan(self) -> int:
+        """Look at the whole folder now; how many paths had changed."""
+        ...
+
+    def stop(self) -> None:
+        """End in order, soon after this has returned."""
+        ...

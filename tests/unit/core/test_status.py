@@ -1,0 +1,43 @@
+"""Why a folder may differ from the others': the nearest cause first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gsync.core.status import Pending
+
+NOTHING = Pending(tracker_is_up=True, same_directory=True)
+
+IN_ORDER = [
+    ({"tracker_is_up": False}, "the tracker does not answer, so nobody knows what the others have"),
+    ({"has_heard": False}, "the tracker has not told yet what the others have"),
+    ({"held": 412}, "412 deletions held back until `gsync release`"),
+    ({"paused": True}, "paused until `gsync resume`"),
+    ({"to_look_at": 1}, "1 name to look at"),
+    ({"to_hash": 2}, "2 names to read whole"),
+    ({"to_fetch": 3}, "3 names to fetch"),
+    ({"to_publish": 1}, "1 name on the way into the folder"),
+    ({"to_announce": 1}, "1 name to announce"),
+    ({"refused": 1}, "1 version of others not taken; `gsync ls --state=stale` names them"),
+    ({"kept_back": 2}, "2 edits here that a receive-only peer tells nobody"),
+    ({"same_directory": False}, "the tracker's directory differs from this folder"),
+]
+
+
+def test_nothing_pending_is_no_reason() -> None:
+    assert NOTHING.reason == ""
+    assert replace(NOTHING, same_directory=None).reason == ""
+
+
+@pytest.mark.parametrize(("change", "reason"), IN_ORDER, ids=lambda value: value if isinstance(value, str) else "")
+def test_each_cause_is_told_in_words(change: dict[str, object], reason: str) -> None:
+    assert replace(NOTHING, **change).reason == reason  # type: ignore[arg-type]
+
+
+def test_the_nearest_cause_is_told_first() -> None:
+    everything = NOTHING
+    for change, reason in reversed(IN_ORDER):
+        everything = replace(everything, **change)  # type: ignore[arg-type]
+        assert everything.reason == reason

@@ -1,0 +1,141 @@
+"""A peer that only answers: what it says is set by the test, and what it was told to do is noted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from gsync.core.explanation import Explanation
+from gsync.core.keeping import ConflictWaiting, Keep, Kept
+from gsync.core.model import Kind
+from gsync.core.names import Endpoint, RelPath
+from gsync.core.status import (
+    Dialect,
+    Here,
+    ListedEntry,
+    LogLine,
+    PeerSeen,
+    Restored,
+    State,
+    Status,
+    TrackerSeen,
+    Trashed,
+)
+from gsync.errors import UnknownName
+
+TRACKER = Endpoint("192.0.2.10", 9000)
+BEN = Endpoint("192.0.2.20", 42603)
+
+
+def name(text: str) -> RelPath:
+    return RelPath.parse(text)
+
+
+def status(**changes: object) -> Status:
+    facts: dict[str, object] = {
+        "folder": "/home/ann/Shared",
+        "pid": 4711,
+        "name": "ann",
+        "serving": Endpoint("0.0.0.0", 40001),
+        "tracker": TrackerSeen(endpoint=TRACKER, is_up=True, dialect=Dialect.NATIVE),
+        "uptime_s": 3725.0,
+        "peers": 2,
+        "here": Here(files=3, directories=1, links=1, bytes=2048),
+        "offered": 5,
+        "in_sync": True,
+    }
+    return Status(**{**facts, **changes})  # type: ignore[arg-type]
+
+
+def entry(path: str, state: State = State.SYNCED, **changes: object) -> ListedEntry:
+    facts: dict[str, object] = {
+        "path": name(path),
+        "kind": Kind.FILE,
+        "size": 15,
+        "mtime_ns": 1_750_000_000_000_000_000,
+        "state": state,
+        "version": "1a2b3c4d:3",
+        "holders": (BEN,),
+    }
+    return ListedEntry(**{**facts, **changes})  # type: ignore[arg-type]
+
+
+COPY = name("notes.conflict-20010909T014640Z-00000000-89abcdef.txt")
+
+
+class FakeControls:
+    """Fulfils `web.controls.Controls`."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+        self.shown = status()
+        self.settled_answers: list[tuple[bool, str]] = [(True, "")]
+        self.entries = [entry("a.txt"), entry("photos/b.jpg", State.MISSING)]
+        self.lines = [LogLine(time_s=1_750_000_000.25, event="file.fetched", facts={"path": "a.txt", "size": 15})]
+        self.conflicting: list[ConflictWaiting] = []
+        self.bin = [
+            Trashed(box="20261122T060018Z-62c09ab6", path=name("notes.txt"), size=15, since_s=1_795_327_218.0),
+        ]
+        self.before_answer: Callable[[], None] = lambda: None
+
+    def status(self) -> Status:
+        self.before_answer()
+        return self.shown
+
+    def settled(self) -> tuple[bool, str]:
+        self.told.append("settled")
+        return self.settled_answers.pop(0) if len(self.settled_answers) > 1 else self.settled_answers[0]
+
+    def listing(self, *, beneath: RelPath | None = None) -> Iterator[ListedEntry]:
+        for one in self.entries:
+            self.before_answer()
+            if beneath is None or one.path == beneath or one.path.startswith(f"{beneath}/"):
+                yield one
+
+    def peers(self) -> Sequence[PeerSeen]:
+        return [PeerSeen(endpoint=BEN, dialect=Dialect.NATIVE, offers=5, only=1)]
+
+    def explain(self, path: RelPath) -> Explanation:
+        self.before_answer()
+        if path not in [one.path for one in self.entries]:
+            raise UnknownName(f"nothing is known of {path}", advice="gsync ls")
+        return Explanation(path=path, state=State.SYNCED, here="a file", elsewhere="nobody offers it now", agreed="v")
+
+    def log(self, *, last: int) -> Sequence[LogLine]:
+        return self.lines[-last:]
+
+    def conflicts(self) -> Sequence[ConflictWaiting]:
+        return self.conflicting
+
+    def keep(self, choice: Keep, names: Sequence[RelPath]) -> Iterator[Kept]:
+        self.told.append((choice, tuple(names)))
+        for one in names:
+            if "unknown" in one:
+                raise UnknownName(f"{one} has no conflict copy here", advice="gsync conflicts")
+            yield Kept(copy=COPY, stands_at=one, trashed=".gsync/trash/box/notes.txt")
+
+    def trashed(self, *, beneath: RelPath | None = None) -> Iterator[Trashed]:
+        return (one for one in self.bin if beneath in (None, one.path))
+
+    def restore(self, names: Sequence[RelPath], *, box: str = "") -> Iterator[Restored]:
+        self.told.append((tuple(names), box))
+        for one in names:
+            if one not in [trashed.path for trashed in self.bin]:
+                raise UnknownName(f"{one} is not in the trash", advice="gsync restore --list")
+            yield Restored(path=one, box=box or self.bin[0].box)
+
+    def release(self) -> int:
+        self.told.append("release")
+        return 412
+
+    def pause(self) -> None:
+        self.told.append("pause")
+
+    def resume(self) -> None:
+        self.told.append("resume")
+
+    def scan(self) -> int:
+        self.told.append("scan")
+        return 2
+
+    def stop(self) -> None:
+        self.told.append("stop")
