@@ -6,10 +6,11 @@ Only plain assignments happen here, no I/O and no waiting, so every loop sees wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from gsync.core.model import FileMeta, Offer
+from gsync.core.model import FileMeta, Kind, Offer, Record
 from gsync.core.names import RelPath
+from gsync.core.records import record_of
 from gsync.core.versions import Version
 from gsync.wire.requests import SortedNames
 
@@ -51,3 +52,16 @@ class Trees:
     def announced(self) -> dict[RelPath, int]:
         """What an Initial says: each name with its mtime in whole seconds."""
         return {path: meta.version.mtime_s for path, meta in self._local.items()}
+
+    def records(self) -> Iterator[Record]:
+        """Everything that can be announced to our own."""
+        for path in tuple(self._local):
+            if (record := self.record(path)) is not None:
+                yield record
+
+    def record(self, path: RelPath) -> Record | None:
+        """What can be announced of `path`; None where there is nothing, or nothing that is known well enough."""
+        entry = self._local.get(path)
+        if entry is None or (entry.kind is not Kind.DIRECTORY and not entry.digest):
+            return None
+        return record_of(path, entry)
