@@ -19,6 +19,21 @@ PLAIN_PROGRESS_EVERY_S: Final = 10.0
 _CLEAR_LINE: Final = "\r\x1b[K"
 
 
+_AboutFile = ev.FileFetched | ev.FileSkipped | ev.FileConflict | ev.FileDeleted | ev.FileMoved | ev.FileMade
+_AboutPeer = (
+    ev.PeerServing
+    | ev.TrackerUp
+    | ev.TrackerDown
+    | ev.FileStale
+    | ev.FileFetching
+    | ev.NamesSkipped
+    | ev.Progress
+    | ev.SyncDone
+    | ev.Stats
+    | ev.Trouble
+)
+
+
 class Console:
     """An observer that prints. `monotonic` is only used to space the progress lines."""
 
@@ -45,6 +60,17 @@ class Console:
 
     def observe(self, event: ev.Event) -> None:
         """Print what `event` means to a person."""
+        if isinstance(event, _AboutFile):
+            self._about_a_file(event)
+        else:
+            self._about_the_peer(event)
+
+    def close(self) -> None:
+        """Leave the terminal with a clean line."""
+        with output_errors():
+            self._clear()
+
+    def _about_a_file(self, event: _AboutFile) -> None:
         match event:
             case ev.FileFetched():
                 what = f"{size(event.size)} from {event.source}, {duration(event.seconds)}"
@@ -60,6 +86,17 @@ class Console:
                 self._data(
                     self._paint(f"! {shown(event.path)}", "33") + f"  edited in two places; yours is kept as {kept}"
                 )
+            case ev.FileDeleted():
+                self._data(self._paint(f"- {shown(event.path)}", "31") + "  deleted elsewhere; it is in the trash")
+            case ev.FileMoved():
+                self._data(self._paint(f"> {shown(event.path)}", "32") + f"  renamed from {shown(event.moved_from)}")
+            case ev.FileMade():
+                self._data(self._paint(f"+ {shown(event.path)}", "32") + f"  {event.kind}")
+            case unreachable:
+                assert_never(unreachable)
+
+    def _about_the_peer(self, event: _AboutPeer) -> None:
+        match event:
             case ev.NamesSkipped():
                 names = ", ".join(map(shown, event.names)) + (", ..." if event.count > len(event.names) else "")
                 self.say(f"left alone, {count(event.count, 'name')}: {shown(event.reason)} ({names})")
@@ -81,11 +118,6 @@ class Console:
                 pass
             case unreachable:
                 assert_never(unreachable)
-
-    def close(self) -> None:
-        """Leave the terminal with a clean line."""
-        with output_errors():
-            self._clear()
 
     def _tracker_down(self, event: ev.TrackerDown) -> None:
         if self._away:  # said once; the tries go on in silence

@@ -83,6 +83,12 @@ class RelPath(str):
         """Its name once the directory `source`, which it is in or is, has become `target`; refused like any other."""
         return RelPath.parse(target + self[len(source) :])
 
+    @property
+    def parent(self) -> RelPath | None:
+        """The directory in which it stands; None at the top of the folder."""
+        parent, slash, _ = self.rpartition("/")
+        return RelPath(parent) if slash else None
+
     def with_name(self, name: str) -> RelPath:
         """The path beside this one whose last component is `name`; refused like any other."""
         parent, slash, _ = self.rpartition("/")

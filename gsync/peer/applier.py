@@ -8,20 +8,31 @@ hears of them; which paths are in hand is known to the indexer, so that a scan n
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, cast
 
 from gevent.event import AsyncResult, Event
 from gevent.queue import Empty, Queue
 
 from gsync.core.blocks import ContentHasher
+from gsync.core.model import Entry
 from gsync.core.names import RelPath
 from gsync.errors import StorageError
 from gsync.net.clock import Clock
 from gsync.peer.events import Events, FileConflict, Trouble
 from gsync.peer.trees import Trees
-from gsync.storage.downloads import ConflictCopy, Download, Outcome, Published, Released
+from gsync.storage.downloads import (
+    Change,
+    ConflictCopy,
+    Download,
+    Moved,
+    Outcome,
+    Published,
+    Released,
+    Relocation,
+    Removed,
+)
 from gsync.storage.filesystem import Folder, Staged
 from gsync.storage.publisher import BATCH_MAX_BYTES, BATCH_MAX_FILES, Publisher
 from gsync.storage.workers import Job, Pool, Workers
@@ -43,15 +54,19 @@ REVIEW_S: Final = 1.0
 
 @dataclass(slots=True)
 class _Waiting:
-    download: Download
+    change: Change
     size: int
+    done: Callable[[Outcome], None]
     is_taken: bool = False
     is_withdrawn: bool = False
-    outcome: AsyncResult[Outcome] = field(default_factory=AsyncResult)
 
 
 class Applier:
-    """Publishes through `publisher`; `on_touch` hears of paths just before and just after they are touched."""
+    """Publishes through `publisher`; `on_touch` hears of paths just before and just after they are touched.
+
+    `on_applied` hears which entries of the trees moved, once a batch: conflict copies first, so that whoever is told of a winner
+    knows already where the loser went.
+    """
 
     def __init__(
         self,
@@ -63,6 +78,7 @@ class Applier:
         events: Events,
         clock: Clock,
         on_touch: Callable[[Iterable[RelPath]], None],
+        on_applied: Callable[[Sequence[RelPath]], None] = lambda paths: None,
     ) -> None:
         self._folder = folder
         self._clock = clock
@@ -73,6 +89,7 @@ class Applier:
         self._trees = trees
         self._events = events
         self._on_touch = on_touch
+        self._on_applied = on_applied
         self._queue: Queue[_Waiting] = Queue()  # bounded by is_full, which the syncer asks before it starts a fetch
         self._waiting_bytes = 0
         self._enough = Event()  # so much waits that nothing is gained by waiting for more
@@ -105,22 +122,32 @@ class Applier:
         """Forget a download that is not wanted any more."""
         self._workers.run(Pool.DISK, self._publisher.abandon, staged)
 
-    def apply(self, download: Download) -> Outcome:
-        """What became of `download` once its batch was published; waits for it."""
-        size = len(download.content) if isinstance(download.content, bytes) else 0
-        waiting = _Waiting(download, size)
-        self._waiting_bytes += size
-        self._queue.put(waiting)
-        if self._waiting_bytes >= BATCH_MAX_BYTES or self._queue.qsize() >= BATCH_MAX_FILES:
-            self._enough.set()
+    def submit(self, change: Change, done: Callable[[Outcome], None]) -> None:
+        """Have `change` carried out with the next batch; `done` is called in the applier's loop and must not wait.
+
+        What waits when the peer is stopped is never carried out.
+        """
+        self._put(_Waiting(change, _bytes_held(change), done))
+
+    def apply(self, change: Change) -> Outcome:
+        """What became of `change` once its batch was published; waits for it."""
+        result: AsyncResult[Outcome] = AsyncResult()
+        waiting = _Waiting(change, _bytes_held(change), result.set)
+        self._put(waiting)
         try:
-            outcome: Outcome = waiting.outcome.get()
+            outcome: Outcome = result.get()
         finally:
             if not waiting.is_taken:  # this peer is being stopped: what nobody publishes any more leaves no temp
                 waiting.is_withdrawn = True
-                if not isinstance(download.content, bytes):
-                    self.abandon(download.content)
+                if isinstance(change, Download) and not isinstance(change.content, bytes):
+                    self.abandon(change.content)
         return outcome
+
+    def _put(self, waiting: _Waiting) -> None:
+        self._waiting_bytes += waiting.size
+        self._queue.put(waiting)
+        if self._waiting_bytes >= BATCH_MAX_BYTES or self._queue.qsize() >= BATCH_MAX_FILES:
+            self._enough.set()
 
     def run(self) -> None:
         """Publish what gathers; never returns."""
@@ -154,23 +181,30 @@ class Applier:
         self._enough.clear()
 
     def _publish(self, batch: list[_Waiting]) -> None:
-        self._publishing = frozenset(waiting.download.path for waiting in batch)
+        self._publishing = frozenset(path for waiting in batch for path in _touched(waiting.change))
         self._on_touch(self._publishing)
-        outcomes = self._workers.run(Pool.DISK, self._publisher.publish, [waiting.download for waiting in batch])
+        outcomes = self._workers.run(
+            Pool.DISK, self._publisher.publish, [cast(Download, waiting.change) for waiting in batch]
+        )
+        moved: dict[RelPath, None] = {}
         for outcome in outcomes:
-            if isinstance(outcome, Published):
-                self._take_over(outcome)
+            moved.update(dict.fromkeys(self._take_over(outcome)))
         self._on_touch(self._publishing)
         self._publishing = frozenset()
+        self._last_ended = self._clock.monotonic()
+        if moved:
+            self._on_applied(tuple(moved))
         for waiting, outcome in zip(batch, outcomes, strict=True):
             self._waiting_bytes -= waiting.size
-            waiting.outcome.set(outcome)
-        self._last_ended = self._clock.monotonic()
+            waiting.done(outcome)
 
     def _review(self) -> None:
+        moved: dict[RelPath, None] = {}
         for outcome in self._workers.run(Pool.DISK, self._publisher.review_limbo):
             self._on_touch([outcome.path])
-            self._take_over(outcome)
+            moved.update(dict.fromkeys(self._take_over(outcome)))
+        if moved:
+            self._on_applied(tuple(moved))
         if self._clock.monotonic() >= self._trash_due:
             self._trash_due = self._clock.monotonic() + EXPIRE_TRASH_S
             self._expire_trash()
@@ -184,14 +218,29 @@ class Applier:
         if gone:
             log.info("trash.expired boxes=%d", len(gone))
 
-    def _take_over(self, outcome: Published | Released) -> None:
-        if isinstance(outcome, Published):
-            self._trees.note_local({outcome.path: outcome.meta})
-            self._trees.synced[outcome.path] = outcome.meta.version
-        if outcome.conflict_copy is not None:
+    def _take_over(self, outcome: Outcome | Released) -> list[RelPath]:
+        """Let the trees show what was done; the paths whose entries moved, conflict copies first."""
+        moved: list[RelPath] = []
+        match outcome:
+            case Published():
+                self._trees.note_local({outcome.path: outcome.meta})
+                self._trees.synced[outcome.path] = outcome.meta.version
+                moved.append(outcome.path)
+            case Removed():
+                self._trees.note_local({outcome.path: outcome.tombstone})
+                self._trees.synced[outcome.path] = outcome.tombstone.version
+                moved.append(outcome.path)
+            case Moved():
+                entries: dict[RelPath, Entry] = {**outcome.buried, **outcome.entries}
+                self._trees.note_local(entries)
+                self._trees.synced.update({path: entry.version for path, entry in entries.items()})
+                moved += [*outcome.entries, *outcome.buried]
+        if isinstance(outcome, Published | Released) and outcome.conflict_copy is not None:
             self._keep(outcome.path, outcome.conflict_copy)
-        if outcome.remark:
+            moved.insert(0, outcome.conflict_copy[0])
+        if isinstance(outcome, Published | Released | Removed) and outcome.remark:
             self._events.tell(Trouble(what=f"{outcome.path}: {outcome.remark}"))
+        return moved
 
     def _keep(self, path: RelPath, copy: ConflictCopy) -> None:
         kept_as, meta = copy
@@ -204,3 +253,13 @@ class Applier:
 def _write(staged: Staged, hasher: ContentHasher, data: memoryview) -> None:
     hasher.update(data)
     staged.write(data)
+
+
+def _bytes_held(change: Change) -> int:
+    return len(change.content) if isinstance(change, Download) and isinstance(change.content, bytes) else 0
+
+
+def _touched(change: Change) -> Iterable[RelPath]:
+    if isinstance(change, Relocation):
+        return (change.path, change.source, *change.entries, *change.buried)
+    return (change.path,)

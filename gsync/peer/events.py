@@ -140,6 +140,32 @@ class FileConflict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileDeleted:
+    """Something was deleted elsewhere, and is gone here, too; a file is in the trash."""
+
+    name: ClassVar[str] = "file.deleted"
+    path: RelPath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileMoved:
+    """Something was renamed elsewhere, and is renamed here, too."""
+
+    name: ClassVar[str] = "file.moved"
+    path: RelPath
+    moved_from: RelPath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileMade:
+    """A directory or a link (`kind`) was made elsewhere, and stands here, too."""
+
+    name: ClassVar[str] = "file.made"
+    path: RelPath
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """How far the fetching is, bytes of unfinished files included; told four times a second while something is pending.
 
@@ -199,6 +225,9 @@ Event = (
     | FileSkipped
     | NamesSkipped
     | FileConflict
+    | FileDeleted
+    | FileMoved
+    | FileMade
     | Progress
     | SyncDone
     | Stats

@@ -1,23 +1,24 @@
 """One running gsync: wires the rooms together and sees to an orderly start and end. A switchboard, not a brain.
 
 Given everything it needs (folder, index, publisher, workers, network, clock, randomness), so that the same code runs on real
-disks and sockets and in the simulation. It decides only what concerns several loops: which sources of a directory may be
-dialled, and when `--once` has done what it can.
+disks and sockets and in the simulation. It decides only what concerns several loops: who hears of what, and when `--once` has
+done what it can.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from gevent.event import Event
 
 from gsync.core.backoff import Random
-from gsync.core.model import Offer, Source
+from gsync.core.model import Offer, Tombstone
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.pausing import paused
+from gsync.core.planner import Policy
 from gsync.core.schedule import FetchQueue
 from gsync.core.versions import Version
 from gsync.errors import GsyncError
@@ -32,6 +33,7 @@ from gsync.peer.events import Events, PeerServing
 from gsync.peer.fetcher import STALL_S, Fetcher
 from gsync.peer.indexer import Indexer
 from gsync.peer.meter import Meter
+from gsync.peer.reach import Reach
 from gsync.peer.syncer import Syncer
 from gsync.peer.trees import Trees
 from gsync.peer.uploader import CONNECTIONS, Uploader
@@ -118,7 +120,7 @@ class Peer:
         self._on_away = on_away
         self._index = index
         contents = index.load()
-        self._trees = Trees(contents.local, contents.synced)
+        self._trees = Trees(contents.local, contents.synced, contents.buried, tells_edits=settings.sends)
         self._queue = FetchQueue(limit=settings.fetches, rng=rng)
         self._uploader = Uploader(folder=folder, trees=self._trees)
         self._voucher = Voucher(trees=self._trees, queue=self._queue, clock=clock, on_answer=self._source_answered)
@@ -130,6 +132,7 @@ class Peer:
             events=events,
             clock=clock,
             on_touch=self._touching,
+            on_applied=self._tell,
         )
         self._indexer = Indexer(
             folder=folder,
@@ -158,9 +161,13 @@ class Peer:
             applier=self._applier,
             events=events,
             clock=clock,
-            record_synced=self._record_synced,
+            rng=rng,
+            record=self._record,
             look_again=self._indexer.look,
             on_idle=self._nothing_more_to_do,
+            author=contents.author,
+            policy=self._policy,
+            on_moved=self._tell,
             verify_twice=settings.verify_twice,
         )
         self._meter = Meter(fetcher=self._fetcher, failed=self._syncer.failed, events=events, lag=LoopLag(clock))
@@ -224,35 +231,37 @@ class Peer:
             return "::1" if ":" in tracker.ip else "127.0.0.1"
         return "::" if ":" in tracker.ip else "0.0.0.0"
 
+    def _policy(self) -> Policy:
+        return Policy(now_s=self._clock.wall())
+
     def _directory_came(self, directory: DirectoryResponse, own_end: Endpoint) -> None:
-        offers: dict[RelPath, Offer] = {}
-        judged: dict[Source, bool] = {}  # thousands of entries name a handful of sources: each is judged once
-
-        def allowed(source: Source) -> bool:
-            if source not in judged:
-                judged[source] = self._may_dial(source, own_end)
-            return judged[source]
-
+        """A classic tracker told all that it knows."""
+        reach, offers = self._reach(own_end.ip), dict[RelPath, Offer]()
         for path, offer in paused(directory.offers.items(), breathe):
-            sources = tuple(filter(allowed, offer.sources))
-            if sources:
-                offers[path] = offer if sources == offer.sources else replace(offer, sources=sources)
+            reachable = reach.cut(offer)
+            if reachable is not None:
+                offers[path] = reachable
+        self._heard(self._trees.note_remote(offers))
+
+    def _records_came(self, changes: Mapping[RelPath, Offer | None], is_everything: bool) -> None:
+        """Our own tracker told what it knows, or what changed in it."""
+        reach, offers = self._reach(None), dict[RelPath, Offer | None]()
+        for path, offer in paused(changes.items(), breathe):
+            offers[path] = reach.cut(offer) if offer is not None else None
+        if is_everything:
+            self._heard(self._trees.note_remote({path: offer for path, offer in offers.items() if offer is not None}))
+        else:
+            self._heard(self._trees.note_offers(offers))
+
+    def _reach(self, own_ip: str | None) -> Reach:
+        assert self._serving is not None
+        return Reach(network=self._network, tracker=self._settings.tracker, serving=self._serving, own_ip=own_ip)
+
+    def _heard(self, paths: Iterable[RelPath]) -> None:
         if not self._heard_tracker:
             self._heard_tracker = True
             self._syncer.begin_round()
-        self._syncer.replan(self._trees.note_remote(offers))
-
-    def _may_dial(self, source: Source, own_end: Endpoint) -> bool:
-        """Not ourselves; and loopback only where the tracker is there too: a directory must not aim us at local services."""
-        endpoint = source.endpoint
-        if endpoint.is_loopback and not self._settings.tracker.is_loopback and not own_end.is_loopback:
-            return False
-        assert self._serving is not None
-        if endpoint.port != self._serving.port:
-            return True
-        if self._serving.ip not in ("0.0.0.0", "::"):
-            return endpoint.ip not in (self._serving.ip, own_end.ip)
-        return endpoint.ip != own_end.ip and not self._network.is_own_address(endpoint.ip)
+        self._syncer.replan(paths)
 
     def _source_answered(self) -> None:
         self._syncer.wake()
@@ -264,9 +273,13 @@ class Peer:
         self._syncer.replan(paths)
         if self._announcer is not None:
             self._announcer.tell_news()
+        self._tell(tuple(paths))
 
-    def _record_synced(self, synced: dict[RelPath, Version | None]) -> None:
-        self._workers.run(Pool.DISK, self._index.record, synced=synced)
+    def _tell(self, paths: Sequence[RelPath]) -> None:
+        """The entries at `paths` have moved."""
+
+    def _record(self, buried: Mapping[RelPath, Tombstone], synced: Mapping[RelPath, Version]) -> None:
+        self._workers.run(Pool.DISK, self._index.record, entries=buried, synced=synced)
 
     def _nothing_more_to_do(self) -> None:
         if self._announcer is not None:

@@ -1,40 +1,40 @@
-"""Plan, hand out, agree: brings what the directory offers into the folder, one greenlet a file.
+"""Plan, hand out, agree: brings what others have into the folder.
 
-It plans the paths that changed, puts the fetches into the queue, starts as many as the queue and the applier allow, and gives
-each outcome back to the queue. A failure takes the smallest rung: this file from this source, then this source, never the
-peer. It holds no to-do list of its own: after a restart the trees say again what is missing.
+Paths whose trees changed gather; this loop plans them, puts the fetches into the queue and everything else into the local works,
+and starts as many fetches as the queue and the applier allow. A failure takes the smallest rung: this file from this source,
+then this source, never the peer. It holds no to-do list of its own: after a restart the trees say again what is missing.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import gevent
 from gevent.event import Event
 
 from gsync.core.actions import Adopt, Fetch, Refuse
-from gsync.core.model import Kind, Source
-from gsync.core.names import Endpoint, RelPath
+from gsync.core.backoff import Random
+from gsync.core.model import Offer, Tombstone
+from gsync.core.names import RelPath
 from gsync.core.planner import Policy, plan
-from gsync.core.recent import Recent
-from gsync.core.schedule import Assignment, Blame, FetchQueue
+from gsync.core.schedule import Assignment, FetchQueue
 from gsync.core.versions import Version
-from gsync.errors import GsyncError, NoSpace, PathRefused, ProtocolError, StorageError, TransportError
+from gsync.errors import GsyncError
 from gsync.net.breathing import breathe
 from gsync.net.clock import Clock
 from gsync.net.tasks import TaskGroup
 from gsync.peer import events as ev
 from gsync.peer.applier import Applier
-from gsync.peer.causes import FetchError, SeemsEmpty, Unvouched, cause_of
-from gsync.peer.fetcher import Fetcher, NotThere, Received
-from gsync.peer.intake import abandon
+from gsync.peer.classic_deliveries import ClassicDeliveries
+from gsync.peer.fetcher import Fetcher
+from gsync.peer.local_works import LocalAction, LocalWorks
+from gsync.peer.native_deliveries import NativeDeliveries, VerifiedFetcher, speaks_native
+from gsync.peer.outcomes import Outcomes, Tally
 from gsync.peer.trees import Trees
 from gsync.peer.voucher import Voucher
-from gsync.storage.downloads import Download, Overtaken, Published, Unpublished
 from gsync.storage.filesystem import Folder
 
 log = logging.getLogger(__name__)
@@ -42,23 +42,18 @@ log = logging.getLogger(__name__)
 IN_FLIGHT: Final = 1024
 """Files between their first dial and the end of their batch: two full batches, so that the publisher never waits."""
 
-REMEMBERED: Final = 10_000
 PROGRESS_S: Final = 0.25
 
-REPLANNED_AT_A_TIME: Final = 500
-"""Paths planned between two breaths: some 5 ms of work."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """What has been done since the peer started."""
-
-    fetched: int = 0
-    bytes: int = 0
+PLANNED_AT_A_TIME: Final = 500
+"""Paths planned between two breaths: some 5 ms of work. Moves are planned with all that moved, whatever their number."""
 
 
 class Syncer:
-    """The loop between directory and folder. `on_idle` is called each time everything that can be done now is done."""
+    """The loop between what others have and the folder. `on_idle` is called each time all that can be done now is done.
+
+    `record` writes deletions and agreed versions into the index; `hint` asks for a look at paths, `look_again` looks at once;
+    `on_moved` hears of entries that moved without the disk.
+    """
 
     def __init__(
         self,
@@ -71,37 +66,76 @@ class Syncer:
         applier: Applier,
         events: ev.Events,
         clock: Clock,
-        record_synced: Callable[[dict[RelPath, Version | None]], None],
+        rng: Random,
+        record: Callable[[Mapping[RelPath, Tombstone], Mapping[RelPath, Version]], None],
         look_again: Callable[[], object],
         on_idle: Callable[[], None],
+        native: VerifiedFetcher | None = None,
+        author: str = "",
+        policy: Callable[[], Policy] | None = None,
+        hint: Callable[[Iterable[RelPath]], None] = lambda paths: None,
+        on_moved: Callable[[Sequence[RelPath]], None] = lambda paths: None,
         verify_twice: bool = False,
     ) -> None:
-        self._folder = folder
         self._trees = trees
         self._queue = queue
         self._fetcher = fetcher
-        self._voucher = voucher
         self._applier = applier
         self._events = events
         self._clock = clock
-        self._record_synced = record_synced
-        self._look_again = look_again
         self._on_idle = on_idle
-        self._verify_twice = verify_twice
+        self._policy = policy or (lambda: Policy(now_s=clock.wall()))
+        self._outcomes = Outcomes(queue=queue, events=events, clock=clock)
+        self._works = LocalWorks(
+            trees=trees,
+            applier=applier,
+            outcomes=self._outcomes,
+            events=events,
+            clock=clock,
+            rng=rng,
+            author=author,
+            record=record,
+            hint=hint,
+            replan=self.replan,
+            moved=on_moved,
+        )
+        self._classic = ClassicDeliveries(
+            folder=folder,
+            queue=queue,
+            fetcher=fetcher,
+            voucher=voucher,
+            applier=applier,
+            outcomes=self._outcomes,
+            events=events,
+            clock=clock,
+            look_again=look_again,
+            replan=self.replan,
+            wake=self.wake,
+            verify_twice=verify_twice,
+        )
+        self._native_fetcher = native
+        self._native: NativeDeliveries | None = None
+        if native is not None:
+            self._native = NativeDeliveries(
+                queue=queue,
+                fetcher=native,
+                applier=applier,
+                outcomes=self._outcomes,
+                events=events,
+                clock=clock,
+                hint=hint,
+                replan=self.replan,
+                ended=self._ended,
+            )
+        self._dirty: dict[RelPath, None] = {}
         self._wake = Event()
         self._in_flight = 0
-        self._planning = 0
-        self._adopted: dict[RelPath, Version | None] = {}
-        self._told: Recent[RelPath, str] = Recent(REMEMBERED)
-        self._came_empty: Recent[RelPath, Version] = Recent(REMEMBERED)
+        self._planning = False
+        self._paused = False
         self._round_began: float | None = None
-        self._round = Tally()
         self._bytes_before = 0
         self._announced_round = False
         self._busy = Event()
-        self.total = Tally()
-        self.failures: list[GsyncError] = []
-        self.failed: Counter[ev.Cause] = Counter()
 
     @property
     def left(self) -> int:
@@ -109,201 +143,167 @@ class Syncer:
         return len(self._queue)
 
     @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing waits to be planned, fetched, applied or tried again."""
+        return not (self._planning or self._dirty or self._in_flight or self._works.pending or len(self._queue))
+
+    @property
     def is_idle(self) -> bool:
         """Whether nothing is pending, or nothing of it can be had."""
-        if self._planning or self._in_flight or self._adopted:
+        if self._planning or self._dirty or self._in_flight or self._works.pending:
             return False
         return not len(self._queue) or self._queue.is_hopeless()
+
+    @property
+    def total(self) -> Tally:
+        """What came since the start."""
+        return self._outcomes.total
+
+    @property
+    def failures(self) -> list[GsyncError]:
+        """The last errors, oldest first."""
+        return self._outcomes.failures
+
+    @property
+    def failed(self) -> Counter[ev.Cause]:
+        """How many fetches failed, by cause."""
+        return self._outcomes.failed
+
+    def last_failure(self, path: RelPath) -> str | None:
+        """What was last said about `path`, if it has not been put right since."""
+        return self._outcomes.last_failure(path)
+
+    def bytes_received(self) -> int:
+        """Content that came since the start, unfinished files included."""
+        native = self._native_fetcher.bytes_received if self._native_fetcher is not None else 0
+        return self._fetcher.bytes_received + native
 
     def begin_round(self) -> None:
         """The first directory is here: whatever it brings, being in sync with it is worth a word."""
         if self._round_began is None:
-            self._round_began, self._round = self._clock.monotonic(), Tally()
-            self._bytes_before = self._fetcher.bytes_received
+            self._round_began = self._clock.monotonic()
+            self._outcomes.round = Tally()
+            self._bytes_before = self.bytes_received()
 
     def replan(self, paths: Iterable[RelPath]) -> None:
-        """The trees have changed at `paths`: see what should be done about them now."""
-        ordered = sorted(paths)
-        self._planning += 1  # what is planned in part is not idle, however little the first part asks for
-        try:
-            for start in range(0, len(ordered), REPLANNED_AT_A_TIME):
-                if start:
-                    breathe()
-                self._replan(ordered[start : start + REPLANNED_AT_A_TIME])
-        finally:
-            self._planning -= 1
-            self._announced_round = False
-            self._wake.set()
+        """The trees have changed at `paths`: the loop will see what should be done about them. Never waits."""
+        self._dirty.update(dict.fromkeys(paths))
+        self._announced_round = False
+        self._wake.set()
 
-    def _replan(self, paths: Sequence[RelPath]) -> None:
-        wanted = set()
-        policy = Policy(now_s=self._clock.wall())
+    def wake(self) -> None:
+        """Look whether more may start now."""
+        self._wake.set()
+
+    def pause(self) -> None:
+        """Start nothing until `resume`; what is under way ends."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Go on."""
+        self._paused = False
+        self._wake.set()
+
+    @property
+    def is_paused(self) -> bool:
+        return self._paused
+
+    def run(self) -> None:
+        """Carry out what is to be done; never returns."""
+        with TaskGroup() as tasks:
+            tasks.spawn(self._show_progress)
+            while True:
+                now = self._clock.monotonic()
+                if not self._paused:
+                    self._dirty.update(dict.fromkeys(self._works.take_due(now)))
+                    self._plan_some()
+                    self._start_fetches(tasks, now)
+                self._judge()
+                if self._dirty and not self._paused:
+                    breathe()
+                    continue
+                self._wake.wait(self._patience_s(now))
+                self._wake.clear()
+
+    def _patience_s(self, now: float) -> float | None:
+        times = [at for at in (self._queue.wakes_at(now), self._works.wakes_at()) if at is not None]
+        return max(min(times) - now, 0.001) if times and not self._paused else None
+
+    def _plan_some(self) -> None:
+        """Plan what has gathered: a piece of it, or all where something was moved, so that moves are seen whole."""
+        if not self._dirty:
+            return
+        if any(_was_moved(self._trees.remote.get(path)) for path in self._dirty):
+            paths, self._dirty = list(self._dirty), {}
+        else:
+            paths = list(self._dirty)[:PLANNED_AT_A_TIME]
+            for path in paths:
+                del self._dirty[path]
+        self._planning = True  # to record what was agreed may wait: until then this is not idle
+        try:
+            self._plan(paths)
+        finally:
+            self._planning = False
+
+    def _plan(self, paths: Sequence[RelPath]) -> None:
         trees = self._trees
-        for action in plan(paths, local=trees.local, remote=trees.remote, synced=trees.synced, policy=policy).actions:
+        planned = plan(
+            paths,
+            local=trees.local,
+            remote=trees.remote,
+            synced=trees.synced,
+            policy=self._policy(),
+        )
+        wanted = set()
+        works: list[LocalAction] = []
+        for action in planned.actions:
             match action:
                 case Fetch():
                     wanted.add(action.path)
                     if self._queue.put(action):
                         self._events.tell(ev.FileStale(path=action.path))
-                case Adopt():
-                    trees.synced[action.path] = action.version
-                    self._adopted[action.path] = action.version
                 case Refuse():
-                    self._tell_skipped(action.path, None, ev.Cause.UNWANTED, action.reason, again=False)
+                    self._outcomes.skipped(action.path, None, ev.Cause.UNWANTED, action.reason, again=False)
+                case _:
+                    works.append(action)
         self._queue.discard(path for path in paths if path not in wanted)
-        if len(self._queue):
+        if len(self._queue) or any(not isinstance(work, Adopt) for work in works):
             self.begin_round()
-        self._wake.set()
+        if works:
+            self._works.put(works)
 
-    def wake(self) -> None:
-        """Look whether more fetches may start now."""
-        self._wake.set()
-
-    def run(self) -> None:
-        """Carry out what is planned; never returns."""
-        with TaskGroup() as tasks:
-            tasks.spawn(self._show_progress)
-            while True:
-                self._agree()
-                now = self._clock.monotonic()
-                while self._may_start() and (assignment := self._queue.next(now)) is not None:
-                    self._in_flight += 1
-                    self._busy.set()
-                    tasks.spawn(self._carry_out, assignment)
-                self._judge()
-                wakes_at = self._queue.wakes_at(now)
-                self._wake.wait(None if wakes_at is None else max(wakes_at - now, 0.001))
-                self._wake.clear()
+    def _start_fetches(self, tasks: TaskGroup, now: float) -> None:
+        while self._may_start():
+            if self._native is not None and (batch := self._queue.next_batch(now)) is not None:
+                self._begin(len(batch.fetches))
+                tasks.spawn(self._native.deliver_batch, batch)
+            elif (assignment := self._queue.next(now)) is not None:
+                self._begin(1)
+                tasks.spawn(self._deliver, assignment)
+            else:
+                return
 
     def _may_start(self) -> bool:
         return self._in_flight < IN_FLIGHT and not self._applier.is_full
 
-    def _agree(self) -> None:
-        """Record what both sides turned out to have already, all of it in one transaction."""
-        if not self._adopted:
+    def _deliver(self, assignment: Assignment) -> None:
+        if self._native is not None and speaks_native(assignment.fetch, assignment.source):
+            self._native.deliver(assignment)
             return
-        adopted, self._adopted = self._adopted, {}
         try:
-            self._record_synced(adopted)
-        except StorageError as error:  # the trees know it; after a restart it turns out once more
-            log.warning("agree.unrecorded files=%d reason=%s", len(adopted), error)
-
-    def _carry_out(self, assignment: Assignment) -> None:
-        """One file from one source, from the dial to the folder. Ends by itself; failures go to the queue."""
-        fetch, source = assignment.fetch, assignment.source
-        began = self._clock.monotonic()
-        self._events.tell(ev.FileFetching(path=fetch.path, source=source.endpoint))
-        try:
-            self._require_a_free_spot(fetch)
-            received = self._fetcher.fetch(fetch.path, source)
-            self._queue.landed(fetch.path, source.endpoint)
-            self._wake.set()
-            self._require_good_content(fetch, source, received)
-            self._apply(fetch, received, began)
-        except (TransportError, ProtocolError) as error:
-            self._failed(fetch.path, source.endpoint, Blame.SOURCE, error)
-        except (NotThere, SeemsEmpty, StorageError) as error:
-            self._failed(fetch.path, source.endpoint, Blame.PATH, error)
+            self._classic.deliver(assignment)
         finally:
-            self._in_flight -= 1
-            if not self._in_flight:
-                self._busy.clear()
-            self._voucher.stir()
-            self._wake.set()
+            self._ended()
 
-    def _require_a_free_spot(self, fetch: Fetch) -> None:
-        """Raise PathRefused where a directory or a link stands: before anything is fetched for nothing."""
-        there = self._folder.fingerprint(fetch.path)
-        if there is not None and there.kind is not Kind.FILE:
-            raise PathRefused(f"{fetch.path}: a {there.kind}")
+    def _begin(self, count: int) -> None:
+        self._in_flight += count
+        self._busy.set()
 
-    def _require_good_content(self, fetch: Fetch, source: Source, received: Received) -> None:
-        """Where the source told no size, it must vouch; raises, with nothing left staged, when it is not to be trusted."""
-        good = received.told_size
-        try:
-            if not good:
-                self._require_a_voucher(fetch, received)
-                if self._verify_twice:
-                    self._require_the_same_again(fetch, source, received)
-                good = True
-        finally:
-            if not good:
-                abandon(received.content, self._applier)
-
-    def _require_a_voucher(self, fetch: Fetch, received: Received) -> None:
-        size = received.content.size
-        if not self._voucher.vouched(received.source, fetch.path, size=size):
-            raise Unvouched("it vanished after it had sent the file, which may be cut short")
-        had = fetch.expected.fingerprint.size if fetch.expected else 0
-        if not size and had and self._came_empty.get(fetch.path) != fetch.offer.version:
-            self._came_empty[fetch.path] = fetch.offer.version
-            raise SeemsEmpty("it came empty; asked once more before that replaces a file with content")
-
-    def _require_the_same_again(self, fetch: Fetch, source: Source, received: Received) -> None:
-        again = self._fetcher.fetch(fetch.path, source)
-        abandon(again.content, self._applier)
-        if again.content.digest != received.content.digest:
-            raise Unvouched("fetched twice, it was not the same")
-
-    def _apply(self, fetch: Fetch, received: Received, began: float) -> None:
-        size = received.content.size
-        download = Download(
-            path=fetch.path,
-            version=fetch.offer.version,
-            content=received.content.held,
-            digest=received.content.digest,
-            mtime_ns=fetch.offer.version.mtime_s * 10**9,
-            expected=fetch.expected.fingerprint if fetch.expected else None,
-            displaced=fetch.displaced,
-            loser=fetch.expected,
-        )
-        match self._applier.apply(download):
-            case Published():
-                self._queue.done(fetch.path, received.source)
-                self._count(size)
-                seconds = self._clock.monotonic() - began
-                self._events.tell(
-                    ev.FileFetched(
-                        path=fetch.path,
-                        source=received.source,
-                        size=size,
-                        seconds=seconds,
-                        first_byte_s=received.first_byte_s,
-                    )
-                )
-                self._told.forget(fetch.path)
-                self.replan([fetch.path])  # the directory may have moved on meanwhile
-            case Overtaken():
-                log.info("fetch.overtaken path=%r reason=it was changed here meanwhile", fetch.path)
-                self._look_again()  # before it is done: if this fails, the fetch has failed
-                self._queue.done(fetch.path, received.source)
-                self.replan([fetch.path])
-            case Unpublished(error=error):
-                raise error
-
-    def _count(self, size: int) -> None:
-        for tally in (self.total, self._round):
-            tally.fetched += 1
-            tally.bytes += size
-
-    def _failed(self, path: RelPath, source: Endpoint, blame: Blame, error: FetchError) -> None:
-        self._queue.failed(path, source, blame=blame, now=self._clock.monotonic())
-        self.failures = [*self.failures[-99:], error]
-        cause = cause_of(error)
-        self.failed[cause] += 1
-        log.info("fetch.failed path=%r source=%s reason=%s", path, source, error)
-        if isinstance(error, NoSpace):
-            self._events.tell(ev.Trouble(what=f"no space for {path!r}: {error}", advice="free some; it is tried again"))
-        self._tell_skipped(path, source, cause, str(error), again=True)
-
-    def _tell_skipped(
-        self, path: RelPath, source: Endpoint | None, cause: ev.Cause, reason: str, *, again: bool
-    ) -> None:
-        """Say it once, not at each try."""
-        if self._told.get(path) == reason:
-            return
-        self._told[path] = reason
-        self._events.tell(ev.FileSkipped(path=path, source=source, cause=cause, reason=reason, again=again))
+    def _ended(self, count: int = 1) -> None:
+        self._in_flight -= count
+        if not self._in_flight:
+            self._busy.clear()
+        self._wake.set()
 
     def _judge(self) -> None:
         """Say when everything is here, and when no more can be had now."""
@@ -312,7 +312,8 @@ class Syncer:
         if self._round_began is not None and not len(self._queue):
             seconds = self._clock.monotonic() - self._round_began
             self._round_began = None
-            self._events.tell(ev.SyncDone(fetched=self._round.fetched, bytes=self._round.bytes, seconds=seconds))
+            done = self._outcomes.round
+            self._events.tell(ev.SyncDone(fetched=done.fetched, bytes=done.bytes, seconds=seconds))
         if not self._announced_round:
             self._announced_round = True
             self._on_idle()
@@ -321,15 +322,19 @@ class Syncer:
         """While files are being fetched, tell four times a second how far it is."""
         while True:
             self._busy.wait()
-            before, since = self._fetcher.bytes_received, self._clock.monotonic()
+            before, since = self.bytes_received(), self._clock.monotonic()
             gevent.sleep(PROGRESS_S)
             now = self._clock.monotonic()
-            rate = (self._fetcher.bytes_received - before) / max(now - since, 1e-6)
+            rate = (self.bytes_received() - before) / max(now - since, 1e-6)
             if self._busy.is_set() and len(self._queue):
                 done = ev.Progress(
                     files_left=len(self._queue),
-                    files_done=self._round.fetched,
-                    bytes_done=self._fetcher.bytes_received - self._bytes_before,
+                    files_done=self._outcomes.round.fetched,
+                    bytes_done=self.bytes_received() - self._bytes_before,
                     bytes_per_s=rate,
                 )
                 self._events.tell(done)
+
+
+def _was_moved(offer: Offer | None) -> bool:
+    return offer is not None and offer.record is not None and offer.record.moved_from is not None

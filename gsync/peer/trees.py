@@ -1,14 +1,16 @@
-"""The three trees of one peer, as its loops share them, and the names it serves.
+"""The trees of one peer, as its loops share them: what is here, what is buried, what others have, what was agreed.
 
-Only plain assignments happen here, no I/O and no waiting, so every loop sees whole states. The local tree changes through
-`note_local`, which also keeps the sorted names that tell a request cut in the middle from a whole one.
+Only plain assignments happen here, no I/O and no waiting, so every loop sees whole states. `local` and `buried` change through
+`note_local`, which also keeps what is derived from them: the names that classic requests may ask for, and which paths hold
+which content. `remote` changes through `note_remote` (a whole directory) and `note_offers` (what moved in it).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from gsync.core.model import FileMeta, Kind, Offer, Record
+from gsync.core.model import Entry, FileMeta, Kind, Offer, Record, Tombstone
 from gsync.core.names import RelPath
 from gsync.core.records import record_of
 from gsync.core.versions import Version
@@ -16,11 +18,28 @@ from gsync.wire.requests import SortedNames
 
 
 class Trees:
-    """local: last seen on disk; remote: last heard from the tracker; synced: last agreed with somebody else."""
+    """local: last seen on disk; buried: deleted, and remembered; remote: last heard; synced: last agreed with somebody else.
 
-    def __init__(self, local: Mapping[RelPath, FileMeta], synced: Mapping[RelPath, Version]) -> None:
+    Without `tells_edits` only what was agreed with others is announced: nothing of this machine's own making.
+    """
+
+    def __init__(
+        self,
+        local: Mapping[RelPath, FileMeta],
+        synced: Mapping[RelPath, Version],
+        buried: Mapping[RelPath, Tombstone] | None = None,
+        *,
+        tells_edits: bool = True,
+    ) -> None:
         self._local = dict(local)
-        self.names = SortedNames(self._local)
+        self._buried = dict(buried or {})
+        self._tells_edits = tells_edits
+        self._by_digest: dict[str, set[RelPath]] = {}
+        self._children: Counter[RelPath] = Counter()
+        for path, meta in self._local.items():
+            self._learn_digest(path, meta)
+            self._count_in_parent(path, 1)
+        self.names = SortedNames(path for path, meta in self._local.items() if _is_classic(path, meta))
         self.synced: dict[RelPath, Version] = dict(synced)
         self.remote: dict[RelPath, Offer] = {}
         self.generation = 0
@@ -29,19 +48,22 @@ class Trees:
     def local(self) -> Mapping[RelPath, FileMeta]:
         return self._local
 
-    def note_local(self, changed: Mapping[RelPath, FileMeta], gone: Iterable[RelPath] = ()) -> None:
-        """Take over what the disk shows now; `generation` moves if an announcement of it would differ."""
+    @property
+    def buried(self) -> Mapping[RelPath, Tombstone]:
+        return self._buried
+
+    def note_local(self, changed: Mapping[RelPath, Entry], gone: Iterable[RelPath] = ()) -> None:
+        """Take over what the disk shows now; `generation` moves if a classic announcement of it would differ."""
         for path in gone:
-            if self._local.pop(path, None) is not None:
-                self.names.discard(path)
-                self.generation += 1
-        for path, meta in changed.items():
-            old = self._local.get(path)
-            if old is None:
-                self.names.add(path)
-            if old is None or old.version.mtime_s != meta.version.mtime_s:
-                self.generation += 1
-            self._local[path] = meta
+            self._drop(path)
+            self._buried.pop(path, None)
+        for path, entry in changed.items():
+            if isinstance(entry, Tombstone):
+                self._drop(path)
+                self._buried[path] = entry
+            else:
+                self._buried.pop(path, None)
+                self._put(path, entry)
 
     def note_remote(self, offers: Mapping[RelPath, Offer]) -> set[RelPath]:
         """Replace the remote tree; the paths whose offer is new, changed, or gone."""
@@ -49,19 +71,101 @@ class Trees:
         changed = {path for path, offer in self.remote.items() if old.get(path) != offer}
         return changed | (old.keys() - self.remote.keys())
 
+    def note_offers(self, offers: Mapping[RelPath, Offer | None]) -> set[RelPath]:
+        """Change the remote tree at these paths (None: nobody offers it any more); the paths where that made a difference."""
+        changed = set()
+        for path, offer in offers.items():
+            if self.remote.get(path) == offer:
+                continue
+            changed.add(path)
+            if offer is None:
+                del self.remote[path]
+            else:
+                self.remote[path] = offer
+        return changed
+
     def announced(self) -> dict[RelPath, int]:
-        """What an Initial says: each name with its mtime in whole seconds."""
-        return {path: meta.version.mtime_s for path, meta in self._local.items()}
+        """What an Initial says: each regular file at the top with its mtime in whole seconds."""
+        return {
+            path: meta.version.mtime_s
+            for path, meta in self._local.items()
+            if _is_classic(path, meta) and self._is_told(path, meta)
+        }
 
     def records(self) -> Iterator[Record]:
-        """Everything that can be announced to our own."""
-        for path in tuple(self._local):
+        """Everything that can be announced to our own, deletions too."""
+        for path in (*self._local, *self._buried):
             if (record := self.record(path)) is not None:
                 yield record
 
     def record(self, path: RelPath) -> Record | None:
         """What can be announced of `path`; None where there is nothing, or nothing that is known well enough."""
-        entry = self._local.get(path)
-        if entry is None or (entry.kind is not Kind.DIRECTORY and not entry.digest):
+        entry: Entry | None = self._local.get(path) or self._buried.get(path)
+        if entry is None or not self._is_told(path, entry):
+            return None
+        if isinstance(entry, FileMeta) and entry.kind is not Kind.DIRECTORY and not entry.digest:
             return None
         return record_of(path, entry)
+
+    def holders_of(self, digest: str) -> Iterable[RelPath]:
+        """The paths of the files here that have this content."""
+        return self._by_digest.get(digest, ())
+
+    def has_children(self, path: RelPath) -> bool:
+        """Whether something that is synced stands in the directory `path`."""
+        return self._children[path] > 0
+
+    def _is_told(self, path: RelPath, entry: Entry) -> bool:
+        return self._tells_edits or self.synced.get(path) == entry.version
+
+    def _put(self, path: RelPath, meta: FileMeta) -> None:
+        old = self._local.get(path)
+        was_classic = old is not None and _is_classic(path, old)
+        if old is None:
+            self._count_in_parent(path, 1)
+        else:
+            self._forget_digest(path, old)
+        self._local[path] = meta
+        self._learn_digest(path, meta)
+        if _is_classic(path, meta):
+            if not was_classic:
+                self.names.add(path)
+            if old is None or not was_classic or old.version.mtime_s != meta.version.mtime_s:
+                self.generation += 1
+        elif was_classic:
+            self.names.discard(path)
+            self.generation += 1
+
+    def _drop(self, path: RelPath) -> None:
+        old = self._local.pop(path, None)
+        if old is None:
+            return
+        self._forget_digest(path, old)
+        self._count_in_parent(path, -1)
+        if _is_classic(path, old):
+            self.names.discard(path)
+            self.generation += 1
+
+    def _count_in_parent(self, path: RelPath, step: int) -> None:
+        parent = path.parent
+        if parent is None:
+            return
+        self._children[parent] += step
+        if not self._children[parent]:
+            del self._children[parent]
+
+    def _learn_digest(self, path: RelPath, meta: FileMeta) -> None:
+        if meta.digest and meta.kind is Kind.FILE:
+            self._by_digest.setdefault(meta.digest, set()).add(path)
+
+    def _forget_digest(self, path: RelPath, meta: FileMeta) -> None:
+        paths = self._by_digest.get(meta.digest)
+        if paths is not None:
+            paths.discard(path)
+            if not paths:
+                del self._by_digest[meta.digest]
+
+
+def _is_classic(path: RelPath, meta: FileMeta) -> bool:
+    """Whether the classic dialect can speak of it: a regular file at the top of the folder."""
+    return "/" not in path and meta.kind is Kind.FILE

@@ -10,7 +10,7 @@ import pytest
 from gsync.core.holders import ALSO_MAX
 from gsync.net.transport import Stream
 from gsync.peer.events import FileConflict, FileFetched, SyncDone
-from gsync.peer.syncer import REPLANNED_AT_A_TIME
+from gsync.peer.syncer import PLANNED_AT_A_TIME
 from tests.sim.cluster import TRACKER, Cluster, Machine, cluster
 
 
@@ -242,8 +242,8 @@ def _pretend(stream: Stream, port: int) -> None:
 
 
 def test_once_does_not_end_between_two_parts_of_a_long_plan(tmp_path: Path) -> None:
-    files = {f"{number:04}.txt": b"%d" % number for number in range(3 * REPLANNED_AT_A_TIME)}
-    already_here = dict(sorted(files.items())[: 2 * REPLANNED_AT_A_TIME])
+    files = {f"{number:04}.txt": b"%d" % number for number in range(3 * PLANNED_AT_A_TIME)}
+    already_here = dict(sorted(files.items())[: 2 * PLANNED_AT_A_TIME])
     with cluster(tmp_path) as swarm:
         origin, guest = swarm.machine(files), swarm.machine(already_here)
         origin.start()
@@ -252,4 +252,4 @@ def test_once_does_not_end_between_two_parts_of_a_long_plan(tmp_path: Path) -> N
         swarm.wait_until(lambda: not guest.is_running)
         assert guest.files() == files
         assert guest.summary is not None
-        assert (guest.summary.fetched, guest.summary.left) == (REPLANNED_AT_A_TIME, 0)
+        assert (guest.summary.fetched, guest.summary.left) == (PLANNED_AT_A_TIME, 0)

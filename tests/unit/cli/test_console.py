@@ -43,6 +43,9 @@ EXAMPLES: list[ev.Event] = [
     skipped(),
     ev.NamesSkipped(reason="a link", names=("x", "y"), count=3),
     ev.FileConflict(path=RelPath("b.txt"), kept_as=RelPath("b.conflict.txt")),
+    ev.FileDeleted(path=RelPath("b.txt")),
+    ev.FileMoved(path=RelPath("c.txt"), moved_from=RelPath("b.txt")),
+    ev.FileMade(path=RelPath("d"), kind="directory"),
     PROGRESS,
     ev.SyncDone(fetched=2, bytes=2048, seconds=1.5),
     STATS,
@@ -82,6 +85,9 @@ def test_there_is_an_example_of_every_event() -> None:
             "! a  edited in two places; yours is kept as a.conflict\n",
             "",
         ),
+        (ev.FileDeleted(path=RelPath("a")), "- a  deleted elsewhere; it is in the trash\n", ""),
+        (ev.FileMoved(path=RelPath("b"), moved_from=RelPath("a")), "> b  renamed from a\n", ""),
+        (ev.FileMade(path=RelPath("d"), kind="directory"), "+ d  directory\n", ""),
         (ev.NamesSkipped(reason="a link", names=("x", "y"), count=3), "", "left alone, 3 names: a link (x, y, ...)\n"),
         (ev.NamesSkipped(reason="a link", names=("x",), count=1), "", "left alone, 1 name: a link (x)\n"),
         (ev.PeerServing(endpoint=SOURCE, files=1), "", "serving 1 file at 192.0.2.2:2000\n"),
@@ -107,7 +113,7 @@ def test_the_table(event: ev.Event, out: str, err: str) -> None:
 
 def test_stdout_is_data_and_stderr_is_talk() -> None:
     out, err = Screen().show(*EXAMPLES)
-    assert [line[0] for line in out.splitlines()] == ["+", "-", "!"]
+    assert [line[0] for line in out.splitlines()] == ["+", "-", "!", "-", ">", "+"]
     assert "b.txt" not in err
 
 

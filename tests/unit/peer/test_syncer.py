@@ -11,7 +11,7 @@ from gevent.event import AsyncResult
 
 from gsync.core.actions import Displaced
 from gsync.core.blocks import digest_of_bytes
-from gsync.core.model import FileMeta, Offer, Source
+from gsync.core.model import FileMeta, Offer, Source, Tombstone
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.places import PER_SOURCE
 from gsync.core.schedule import BACKOFF_BASE_S, BACKOFF_CAP_S, HOPELESS_AFTER, FetchQueue
@@ -123,8 +123,8 @@ class Room:
         self.trees = Trees({}, {})
         self.queue = FetchQueue(limit=16, rng=Steady())
         self.heard = Heard()
-        self.recorded: list[dict[RelPath, Version | None]] = []
-        self.record: Callable[[dict[RelPath, Version | None]], None] = self.recorded.append
+        self.recorded: list[dict[RelPath, Version]] = []
+        self.record: Callable[[dict[RelPath, Version]], None] = self.recorded.append
         self.looks: list[float] = []
         self.look: Callable[[], None] = lambda: None
         self.idle: list[float] = []
@@ -138,7 +138,8 @@ class Room:
             queue=self.queue,
             events=self.heard.events,
             clock=world.clock,
-            record_synced=self._record,
+            rng=Steady(),
+            record=self._record,
             look_again=self._look,
             on_idle=lambda: self.idle.append(round(world.now_s, 3)),
             verify_twice=verify_twice,
@@ -148,8 +149,8 @@ class Room:
         self.tasks.spawn(self.syncer.run)
         gevent.sleep(0)
 
-    def _record(self, synced: dict[RelPath, Version | None]) -> None:
-        self.record(synced)
+    def _record(self, buried: Mapping[RelPath, Tombstone], synced: Mapping[RelPath, Version]) -> None:
+        self.record(dict(synced))
 
     def _look(self) -> None:
         self.looks.append(round(self.world.now_s, 3))
