@@ -1,58 +1,50 @@
 """The connection to the tracker: says what is here, keeps it alive, hears what others have.
 
-One Initial, then a Keepalive each 5 s on the same connection from its own greenlet, never behind fetches. A tracker of ours is
-told of changes by a further Initial, at most each 5 s; a foreign one hears one Initial a connection. A tracker that is away
-is dialled again with backoff for ever; meanwhile the last good directory stays. Protocol: "Tracker link", "Towards trackers".
+It dials, and lets `classic_link.py` speak; once both sides have shown that they know native, `tracker_link.py` goes on. A
+tracker that is away is dialled again with backoff for ever; meanwhile the last good directory stays. Protocol: "Tracker link",
+"Towards trackers", "Native".
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import gevent
 from gevent.event import Event
 
 from gsync.core.backoff import Random, backoff_s
-from gsync.core.names import Endpoint
-from gsync.errors import ConnectFailed, ConnectionBroken, ProtocolError, Stalled, TransportError
-from gsync.net.breathing import breathe
+from gsync.core.model import Offer, Source
+from gsync.core.names import Endpoint, RelPath
+from gsync.errors import ConnectFailed, ProtocolError, TransportError
 from gsync.net.clock import Clock
-from gsync.net.tasks import TaskGroup
 from gsync.net.transport import Network, Stream
+from gsync.peer.classic_link import ClassicLink, NotNative, OnDirectory, Opening, SeeksOthers
 from gsync.peer.events import Events, TrackerDown, TrackerUp
+from gsync.peer.neighbourhood import Whereabouts
+from gsync.peer.tracker_link import OnRecords, TrackerLink
 from gsync.peer.trees import Trees
-from gsync.wire.classic import encode_initial, encode_keepalive, parse_directory
-from gsync.wire.framing import DIRECTORY_LIMIT_BYTES, TRACKER_LIMIT_BYTES, JsonSplitter
 from gsync.wire.messages import DirectoryResponse
 
 log = logging.getLogger(__name__)
 
-KEEPALIVE_S: Final = 5.0
 CONNECT_S: Final = 5.0
-ANSWER_S: Final = 30.0
-"""Every keepalive is answered, so a tracker that says nothing for six of them is gone."""
-
 RETRY_BASE_S: Final = 0.5
 RETRY_CAP_S: Final = 5.0
 SEEK_S: Final = 10.0
 SEEK_CAP_S: Final = 960.0
 """How old a connection must be before it is made anew only to be told of other sources; twice as old each further time."""
 
-RECEIVE: Final = 256 * 1024
-
-
-class SeeksOthers(TransportError):
-    """The connection is made anew so that the tracker tells of other holders: it keeps to those that it told once."""
-
 
 class Announcer:
-    """Keeps the conversation with `tracker` going; `on_directory` gets each directory that differs from the last.
+    """Keeps the conversation with `tracker` going; `on_directory` gets each classic directory that differs from the last.
 
-    `on_away` is called before each new try: whoever can bring the tracker back (the embedded one) does it there. While
-    `lacks_sources`, a tracker of ours is dialled anew now and then: it tells a new connection of other holders. Without
-    `knows_gsync` the tracker takes this peer for another program, and answers it as one.
+    `on_records` gets what a native tracker tells: the whole directory first (then its second argument is true), and after
+    that what changes; without it, native is not spoken. `author` and `name` say there who this is. `on_away` is called before
+    each new try: whoever can bring the tracker back (the embedded one) does it there. While `lacks_sources`, a classic tracker
+    of ours is dialled anew now and then: it tells a new connection of other holders. Without `knows_gsync` the tracker takes
+    this peer for another program, and answers it as one.
     """
 
     def __init__(
@@ -65,10 +57,13 @@ class Announcer:
         events: Events,
         clock: Clock,
         rng: Random,
-        on_directory: Callable[[DirectoryResponse, Endpoint], None],
+        on_directory: OnDirectory,
         on_away: Callable[[], None],
         lacks_sources: Callable[[], bool] = lambda: False,
         knows_gsync: bool = True,
+        on_records: OnRecords | None = None,
+        author: str = "",
+        name: str = "",
     ) -> None:
         self._network = network
         self._tracker = tracker
@@ -78,43 +73,68 @@ class Announcer:
         self._clock = clock
         self._rng = rng
         self._on_directory = on_directory
+        self._on_records = on_records
         self._on_away = on_away
         self._lacks_sources = lacks_sources
         self._knows_gsync = knows_gsync
+        self._author = author
+        self._name = name
         self._news = Event()
-        self._announced = -1
-        self._tracker_is_ours = False
-        self._last: bytes | None = None
-        self._answers = 0
+        self._conversation: ClassicLink | TrackerLink | None = None
+        self._is_up = False
+        self._knows_native = knows_gsync and on_records is not None
+        self._opening = Opening.LIST_IF_SHORT if self._knows_native else Opening.PLAIN
         self._seek_after_s = SEEK_S
 
     @property
     def answers(self) -> int:
-        """How many directories have come over the present connection, equal ones counted."""
-        return self._answers
+        """How often the tracker has told something over the present connection; directories equal to the last are counted."""
+        return self._conversation.answers if self._conversation is not None else 0
 
     def tell_news(self) -> None:
-        """The local tree has changed, and a moment is good to say so."""
+        """The local tree has changed, and a moment is good to say so to a classic tracker."""
         self._news.set()
+
+    def tell(self, paths: Iterable[RelPath]) -> None:
+        """What stands at these paths has changed, and is durable: a native tracker hears it at once, all of it together.
+
+        A classic one hears the whole list soon; one that is away, or not agreed with yet, hears everything later.
+        """
+        if isinstance(self._conversation, TrackerLink):
+            self._conversation.tell(paths)
+        self._news.set()
+
+    def locate(self, paths: Iterable[RelPath]) -> Mapping[RelPath, tuple[Source, ...]]:
+        """Who holds these paths now, as a native tracker says; paths of which it says nothing in time are left out.
+
+        Waits for the answer. Not to be called from `on_records`.
+        """
+        if isinstance(self._conversation, TrackerLink):
+            return self._conversation.locate(paths)
+        return {}
 
     def run(self) -> None:
         """Talk to the tracker; never returns."""
         failures = 0
         while True:
-            self._answers = 0
+            self._conversation = None
+            self._is_up = False
             try:
                 with self._dial() as stream:
                     try:
                         self._converse(stream)
                     finally:
                         stream.close()  # in order, also when this peer is stopped: the tracker sees us leave
+            except NotNative as error:
+                log.info("tracker.anew tracker=%s reason=%s", self._tracker, error)
+                continue
             except SeeksOthers as error:
                 log.info("tracker.anew tracker=%s reason=%s", self._tracker, error)
                 self._seek_after_s = min(2 * self._seek_after_s, SEEK_CAP_S)
             except (TransportError, ProtocolError) as error:
                 self._seek_after_s = SEEK_S
                 log.info("tracker.down tracker=%s reason=%s", self._tracker, error)
-                failures = failures + 1 if not self._answers else 0
+                failures = failures + 1 if not self.answers else 0
                 if failures:  # a connection that ends may just be made anew; only a failed try is news
                     self._events.tell(TrackerDown(tracker=self._tracker, reason=str(error), retry_s=RETRY_CAP_S))
             gevent.sleep(backoff_s(failures, base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S, rng=self._rng))
@@ -126,77 +146,54 @@ class Announcer:
 
     def _converse(self, stream: Stream) -> None:
         """Speak and listen until the connection ends, which raises."""
-        self._tracker_is_ours = False
-        self._say_initial(stream)
-        with TaskGroup() as tasks:
-            tasks.spawn(self._keep_alive, stream)
-            self._listen(stream)
+        classic = self._conversation = self._classic(stream)
+        if self._knows_native:
+            # Until it shows that it is native: so one that takes no empty list, and closes, is not asked with one again.
+            self._opening = Opening.LIST
+        frames = classic.run()
+        self._opening = Opening.QUESTION
+        native = self._conversation = self._native(stream)
+        native.run(frames)
 
-    def _listen(self, stream: Stream) -> None:
-        splitter = JsonSplitter(DIRECTORY_LIMIT_BYTES)
-        while True:
-            with gevent.Timeout(ANSWER_S, Stalled(f"no answer for {ANSWER_S:.0f} s")):
-                data = stream.receive(RECEIVE)
-            if not data:
-                raise ConnectionBroken("the tracker closed the connection")
-            for message in splitter.feed(data):
-                self._hear(message, stream)
+    def _classic(self, stream: Stream) -> ClassicLink:
+        return ClassicLink(
+            stream=stream,
+            port=self._port,
+            trees=self._trees,
+            clock=self._clock,
+            news=self._news,
+            on_directory=self._hear_directory,
+            lacks_sources=self._lacks_sources,
+            seek_after_s=self._seek_after_s,
+            knows_gsync=self._knows_gsync,
+            opening=self._opening,
+        )
 
-    def _hear(self, message: bytes, stream: Stream) -> None:
-        if message == self._last and self._answers:
-            self._answers += 1
-            return
-        directory = parse_directory(message, pause=breathe)
-        self._answers += 1  # only now: one that talks nonsense has not answered
-        self._tracker_is_ours = directory.from_gsync
-        for refusal in directory.refused[:10]:
-            log.warning("directory.refused tracker=%s name=%r reason=%s", self._tracker, refusal.name, refusal.reason)
-        if self._answers == 1:
-            self._events.tell(TrackerUp(tracker=self._tracker, names=len(directory.offers)))
-        self._last = message
-        self._on_directory(directory, stream.local)
+    def _native(self, stream: Stream) -> TrackerLink:
+        return TrackerLink(
+            stream=stream,
+            author=self._author,
+            name=self._name,
+            whereabouts=Whereabouts(
+                own=Endpoint(stream.local.ip, self._port),
+                tracker_ip=stream.remote.ip,
+                is_own_address=self._network.is_own_address,
+            ),
+            holdings=self._trees,
+            clock=self._clock,
+            on_records=self._hear_records,
+        )
 
-    def _keep_alive(self, stream: Stream) -> None:
-        """Say something each 5 s; news at once if the last Initial is 5 s old and the tracker takes further ones."""
-        began = said = initial_said = self._clock.monotonic()
-        while True:
-            if (
-                self._clock.monotonic() >= began + self._seek_after_s
-                and self._tracker_is_ours
-                and self._lacks_sources()
-            ):
-                raise SeeksOthers("none of its sources gives a file")
-            if self._has_news():
-                due = min(said, initial_said) + KEEPALIVE_S
-            else:
-                self._news.clear()
-                due = said + KEEPALIVE_S
-            now = self._clock.monotonic()
-            if now < due:
-                self._news.wait(due - now) if not self._has_news() else gevent.sleep(due - now)
-                continue
-            if self._has_news() and now >= initial_said + KEEPALIVE_S:
-                self._say_initial(stream)
-                initial_said = now
-            else:
-                _send(stream, encode_keepalive(self._port))
-            said = now
+    def _hear_directory(self, directory: DirectoryResponse, own_end: Endpoint) -> None:
+        self._note_up(len(directory.offers))
+        self._on_directory(directory, own_end)
 
-    def _has_news(self) -> bool:
-        return self._tracker_is_ours and self._announced != self._trees.generation
+    def _hear_records(self, records: Mapping[RelPath, Offer | None], is_whole: bool) -> None:
+        assert self._on_records is not None
+        self._note_up(len(records))
+        self._on_records(records, is_whole)
 
-    def _say_initial(self, stream: Stream) -> None:
-        self._announced = self._trees.generation
-        files = self._trees.announced()
-        message = encode_initial(self._port, files, knows_gsync=self._knows_gsync)
-        if len(message) > TRACKER_LIMIT_BYTES:
-            # Trackers stop reading there: better to serve the most names that fit than none.
-            fitting = dict(list(files.items())[: len(files) * TRACKER_LIMIT_BYTES // (2 * len(message))])
-            log.warning("announce.cut files=%d announced=%d reason=more than 4 MiB", len(files), len(fitting))
-            message = encode_initial(self._port, fitting, knows_gsync=self._knows_gsync)
-        _send(stream, message)
-
-
-def _send(stream: Stream, message: bytes) -> None:
-    with gevent.Timeout(ANSWER_S, Stalled(f"it takes nothing for {ANSWER_S:.0f} s")):
-        stream.send(message)
+    def _note_up(self, names: int) -> None:
+        if not self._is_up:
+            self._is_up = True
+            self._events.tell(TrackerUp(tracker=self._tracker, names=names))

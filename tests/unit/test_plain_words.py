@@ -21,7 +21,7 @@ import pytest
 from gsync.cli.embedded import EmbeddedTracker
 from gsync.core.names import Endpoint
 from gsync.net.transport import Stream
-from gsync.peer.announcer import KEEPALIVE_S
+from gsync.peer.classic_link import KEEPALIVE_S
 from gsync.peer.events import FileFetching, FileSkipped
 from gsync.peer.fetcher import CONNECT_S, STALL_S
 from gsync.wire.framing import TRACKER_LIMIT_BYTES, JsonSplitter

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gsync.core.ignore import DEFAULT_PATTERNS, is_ignored
+from gsync.core.ignore import DEFAULT_PATTERNS, RULES_MAX, RULES_MAX_BYTES, IgnoreRules, RuleFile, is_ignored
+from gsync.core.model import Kind
 from gsync.core.names import RelPath
 from gsync.errors import NameRefused
 
@@ -72,3 +73,108 @@ def test_the_list_means_what_it_says(name: str) -> None:
         return
     patterns = [pattern.partition(" ")[0] for pattern in DEFAULT_PATTERNS]
     assert is_ignored(path) == any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+# A person's own rules
+
+
+def rules(shared: str = "", local: str = "") -> IgnoreRules:
+    return IgnoreRules(RuleFile.parse(shared.encode()), RuleFile.parse(local.encode()))
+
+
+def left_alone(given: IgnoreRules, *names: str) -> list[str]:
+    """Those of `names` that are ignored; a name with a slash at its end is a directory."""
+    kinds = [(name, Kind.DIRECTORY if name.endswith("/") else Kind.FILE) for name in names]
+    return [name for name, kind in kinds if given.is_ignored(RelPath.parse(name.rstrip("/")), kind)]
+
+
+def test_without_rules_the_short_list_stands() -> None:
+    assert left_alone(IgnoreRules(), "a~", "core.1", "a") == ["a~", "core.1"]
+
+
+def test_the_short_list_never_names_a_directory() -> None:
+    assert left_alone(IgnoreRules(), "a~/", "core.1/", "4913/", "a~/b") == []
+
+
+def test_what_a_crash_leaves_is_a_file() -> None:
+    assert not is_ignored(RelPath.parse("core.1"), Kind.LINK)
+    assert is_ignored(RelPath.parse(".#a"), Kind.LINK)  # emacs locks with a link
+
+
+def test_the_last_word_counts() -> None:
+    assert left_alone(rules("*.o\n!keep.o\n"), "a.o", "keep.o") == ["a.o"]
+    assert left_alone(rules("!keep.o\n*.o\n"), "a.o", "keep.o") == ["a.o", "keep.o"]
+
+
+def test_this_machines_own_rules_come_after_the_shared_ones() -> None:
+    assert left_alone(rules("*.o\n", "!a.o\nb\n"), "a.o", "b.o", "b") == ["b.o", "b"]
+
+
+def test_rules_can_take_back_the_short_list() -> None:
+    assert left_alone(rules("!*~\n"), "a~", "4913") == ["4913"]
+
+
+def test_what_stands_in_an_ignored_directory_is_ignored_whatever_is_said_of_it() -> None:
+    given = rules("build/\n!build/keep\n")
+    assert left_alone(given, "build/", "build/keep", "build/x/y", "build", "x/build/") == [
+        "build/",
+        "build/keep",
+        "build/x/y",
+        "x/build/",
+    ]
+
+
+def test_all_but_one_thing_in_a_directory_can_be_ignored() -> None:
+    assert left_alone(rules("a/*\n!a/keep\n"), "a/", "a/x", "a/keep") == ["a/x"]
+
+
+def test_the_rules_themselves_are_always_synced() -> None:
+    assert left_alone(rules("*\n"), ".gsyncignore", "a", "d/.gsyncignore") == ["a", "d/.gsyncignore"]
+
+
+def test_a_very_deep_path_is_decided_too() -> None:
+    deep = "/".join(["a"] * 2000)
+    assert left_alone(rules("x\n"), deep) == []
+    assert left_alone(rules("a\n"), deep) == [deep]
+
+
+def test_decisions_about_directories_do_not_pile_up() -> None:
+    given = rules("x\n")
+    for number in range(10_001):
+        assert not given.is_ignored(RelPath.parse(f"{number}/a"))
+    assert len(given._directories) == 1
+    assert left_alone(given, "x/a") == ["x/a"]
+
+
+@pytest.mark.parametrize(
+    ("size", "last", "trouble"),
+    [
+        (RULES_MAX_BYTES - 1, True, False),
+        (RULES_MAX_BYTES, True, False),
+        (RULES_MAX_BYTES + 1, False, True),
+    ],
+)
+def test_too_long_a_file_is_cut_at_a_line_and_that_is_said(size: int, last: bool, trouble: bool) -> None:
+    raw = b"first\n" + b"#" * (size - len(b"first\n\nlast")) + b"\nlast"
+    assert len(raw) == size
+    found = RuleFile.parse(raw)
+    assert left_alone(IgnoreRules(found), "first", "last") == ["first", "last"][: 1 + last]
+    assert bool(found.trouble) == trouble
+
+
+@pytest.mark.parametrize(("count", "trouble"), [(RULES_MAX - 1, False), (RULES_MAX, False), (RULES_MAX + 1, True)])
+def test_too_many_patterns_are_cut_and_that_is_said(count: int, trouble: bool) -> None:
+    found = RuleFile.parse("".join(f"{number}\n" for number in range(count)).encode())
+    assert len(found.patterns) == min(count, RULES_MAX)
+    assert bool(found.trouble) == trouble
+
+
+def test_bytes_that_are_no_text_spoil_only_their_line() -> None:
+    found = RuleFile.parse(b"\xef\xbb\xbfa\n\xff\xfe\nb\n")
+    assert left_alone(IgnoreRules(found), "a", "b", "c") == ["a", "b"]
+
+
+def test_rules_are_equal_when_they_decide_alike() -> None:
+    assert rules("a\n# why\n") == rules("a\n")
+    assert rules("a\n") != rules("b\n")
+    assert rules("a\n") != rules("", "a\n")

@@ -15,7 +15,8 @@ from gsync.errors import ConnectionBroken
 from gsync.net.simulation import World, simulated
 from gsync.net.tasks import TaskGroup
 from gsync.net.transport import Stream
-from gsync.peer.announcer import ANSWER_S, CONNECT_S, KEEPALIVE_S, RETRY_BASE_S, RETRY_CAP_S, Announcer
+from gsync.peer.announcer import CONNECT_S, RETRY_BASE_S, RETRY_CAP_S, Announcer
+from gsync.peer.classic_link import ANSWER_S, KEEPALIVE_S
 from gsync.peer.events import TrackerDown, TrackerUp
 from gsync.peer.trees import Trees
 from gsync.wire.framing import TRACKER_LIMIT_BYTES, JsonSplitter

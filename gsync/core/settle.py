@@ -1,0 +1,186 @@
+"""When a path that something happened to is looked at: soon, but not while it is still being changed.
+
+    what happened                       looked at after
+    ----------------------------------  ---------------------------------------------------------------
+    a known path closed after writing   KNOWN_S
+    a known path renamed into           KNOWN_S
+    anything else                       OTHER_S: editors make, move and delete several names in one save
+    it moves while it is looked at      AGAIN_S, doubled each time it does so again
+    hints were lost                     OTHER_S, and then everything is looked at
+
+Each further hint about a path pushes its time, but never past CAP_S from the first one: a file that is written for ever is
+looked at now and then. A path that was announced within the last RECENT_S takes twice the time it took before, up to CAP_S:
+an appending log is not a version a line. Both names of a rename are looked at together, so that it is seen as one.
+
+Pure: the time is an argument. The watcher makes the hints, the indexer keeps one `Settling` and looks at what it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from gsync.core.names import RelPath
+from gsync.core.recent import Recent
+
+KNOWN_S: Final = 0.010
+OTHER_S: Final = 0.050
+AGAIN_S: Final = 0.005
+RECENT_S: Final = 1.0
+CAP_S: Final = 2.0
+
+PENDING_MAX: Final = 20_000
+"""Paths that wait to be looked at; from more than these, looking at everything is cheaper."""
+
+PACES_MAX: Final = 10_000
+"""Paths of which it is remembered when they were announced; one that is forgotten is as quick as a quiet one."""
+
+
+class What(Enum):
+    """What happened to a path, as far as a watcher can tell."""
+
+    CLOSED = auto()
+    """Somebody who had written to it closed it."""
+
+    MOVED_IN = auto()
+    """Something was renamed to it."""
+
+    APPEARED = auto()
+    """It was made; more may follow."""
+
+    WRITTEN = auto()
+    """It was written to, or its times or permission bits were set; more may follow."""
+
+    VANISHED = auto()
+    """Nothing stands there any more."""
+
+    DIRECTORY = auto()
+    """A directory was made there or moved there: it is not watched yet, so all that is in it must be looked at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hint:
+    """Something may have changed at `path`, None: anywhere, for hints were lost. `came_from`: the name it had before."""
+
+    path: RelPath | None
+    what: What = What.WRITTEN
+    came_from: RelPath | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """What is to be looked at now."""
+
+    paths: frozenset[RelPath] = frozenset()
+    everything: bool = False
+
+    def __bool__(self) -> bool:
+        return self.everything or bool(self.paths)
+
+
+@dataclass(slots=True)
+class _Wait:
+    first_s: float
+    due_s: float
+    settle_s: float
+    with_path: RelPath | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    settle_s: float
+    announced_s: float
+
+
+class Settling:
+    """The paths that wait to be looked at."""
+
+    def __init__(self) -> None:
+        self._waits: dict[RelPath, _Wait] = {}
+        self._paces: Recent[RelPath, _Pace] = Recent(PACES_MAX)
+        self._tries: dict[RelPath, int] = {}
+        self._everything_s: float | None = None
+        self._next_s: float | None = None  # nothing is due before; some of it may be due later
+
+    @property
+    def pending(self) -> frozenset[RelPath]:
+        """The paths that something happens to just now: whoever sees them meanwhile should not judge them."""
+        return frozenset(self._waits)
+
+    def hint(self, hint: Hint, *, is_known: bool, now: float) -> None:
+        """Something happened at a path; `is_known` tells whether it is in the local tree."""
+        if hint.path is None:
+            self._look_at_everything(now)
+            return
+        is_final = is_known and hint.what in (What.CLOSED, What.MOVED_IN)
+        self._wait(hint.path, KNOWN_S if is_final else OTHER_S, now)
+        before = self._waits.get(hint.came_from) if hint.came_from is not None else None
+        if before is not None:
+            before.with_path = hint.path
+
+    def next_s(self) -> float | None:
+        """When `take` may have something next; None while nothing waits."""
+        return self._next_s
+
+    def take(self, now: float) -> Due:
+        """What is due; it waits no longer."""
+        if self._next_s is None or now < self._next_s:
+            return Due()
+        everything = self._everything_s is not None and self._everything_s <= now
+        if everything:
+            self._everything_s = None
+        due = {path for path, wait in self._waits.items() if wait.due_s <= now}
+        due -= {path for path in due if (other := self._waits[path].with_path) in self._waits and other not in due}
+        for path in due:
+            self._paces[path] = _Pace(self._waits.pop(path).settle_s, self._announced_s(path))
+        times = [wait.due_s for wait in self._waits.values() if wait.due_s > now]
+        self._next_s = min(times if self._everything_s is None else [*times, self._everything_s], default=None)
+        return Due(paths=frozenset(due), everything=everything)
+
+    def looked(self, paths: Iterable[RelPath], *, moving: Iterable[RelPath], now: float) -> None:
+        """`paths` were looked at; those of `moving` could not be judged and are due again."""
+        again = frozenset(moving)
+        for path in paths:
+            if path not in again:
+                self._tries.pop(path, None)
+        for path in again:
+            tries = self._tries.get(path, 0)
+            self._tries[path] = tries + 1
+            if path not in self._waits:
+                self._wait(path, min(AGAIN_S * 2 ** min(tries, 30), CAP_S), now, is_paced=False)
+
+    def announced(self, paths: Iterable[RelPath], *, now: float) -> None:
+        """Others hear of `paths` now."""
+        for path in paths:
+            pace = self._paces.get(path)
+            self._paces[path] = _Pace(KNOWN_S if pace is None else pace.settle_s, now)
+
+    def _wait(self, path: RelPath, settle_s: float, now: float, *, is_paced: bool = True) -> None:
+        pace = self._paces.get(path)
+        if is_paced and pace is not None and now - pace.announced_s <= RECENT_S:
+            settle_s = min(max(settle_s, 2 * pace.settle_s), CAP_S)
+        wait = self._waits.get(path)
+        if wait is None:
+            if len(self._waits) >= PENDING_MAX:
+                self._waits.clear()
+                self._look_at_everything(now)
+                return
+            wait = self._waits[path] = _Wait(now, 0.0, settle_s)
+        wait.settle_s = settle_s
+        wait.due_s = min(now + settle_s, wait.first_s + CAP_S)
+        self._wake_at(wait.due_s)
+
+    def _look_at_everything(self, now: float) -> None:
+        if self._everything_s is None:
+            self._everything_s = now + OTHER_S
+            self._wake_at(self._everything_s)
+
+    def _wake_at(self, when_s: float) -> None:
+        if self._next_s is None or when_s < self._next_s:
+            self._next_s = when_s
+
+    def _announced_s(self, path: RelPath) -> float:
+        pace = self._paces.get(path)
+        return float("-inf") if pace is None else pace.announced_s

@@ -1,0 +1,258 @@
+"""The native conversation with a tracker of ours, from the first frame to the end of the connection.
+
+It joins, announces everything, and from then on each change as it is told; it hears the directory as a snapshot and then what
+changes of it, and asks for another snapshot when the two sides have drifted apart. One greenlet reads, one writes, one sees to
+the time. It never dials, and never decides what the news mean. PROTOCOL.md, "Native"; made by `announcer.py` for each connection.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from itertools import count, islice
+from typing import Final, NoReturn, assert_never
+
+import gevent
+from gevent.event import AsyncResult
+from gevent.lock import BoundedSemaphore
+
+from gsync.core.model import Offer, Source
+from gsync.core.names import RelPath
+from gsync.errors import ConnectionBroken, RemoteProtocolError, Stalled
+from gsync.net.breathing import breathe
+from gsync.net.clock import Clock
+from gsync.net.tasks import TaskGroup
+from gsync.net.transport import Stream
+from gsync.peer.mirror import Mirror, News
+from gsync.peer.neighbourhood import Neighbourhood, Whereabouts
+from gsync.peer.outbox import Holdings, Outbox
+from gsync.wire.frames import FrameSplitter, frame
+from gsync.wire.native import (
+    Ack,
+    Alive,
+    Delta,
+    FromTracker,
+    Join,
+    Locate,
+    Located,
+    Peers,
+    Resync,
+    Snapshot,
+    ToTracker,
+    Welcome,
+    header,
+    parse_from_tracker,
+)
+
+log = logging.getLogger(__name__)
+
+ALIVE_S: Final = 5.0
+SILENCE_S: Final = 30.0
+"""Each Alive is answered, so a tracker that says nothing for six of them is gone; so is one that takes nothing."""
+
+RESYNC_S: Final = 10.0
+RESYNC_CAP_S: Final = 320.0
+"""How long a snapshot is waited for, or the last one believed, before the next is asked for; twice as long each time."""
+
+LOCATE_S: Final = 5.0
+LOCATES_MAX: Final = 8
+"""Questions to the tracker at a time; who asks another one waits."""
+
+LOCATE_PATHS: Final = 100
+"""Paths of one question; more are asked about in several."""
+
+RECEIVE: Final = 256 * 1024
+
+_LONG_HEADER_BYTES: Final = 16 * 1024
+"""After one of these others have their turn."""
+
+OnRecords = Callable[[Mapping[RelPath, Offer | None], bool], None]
+"""Offers by path, and whether they are the whole directory; None: nobody offers it any more."""
+
+
+class TrackerLink:
+    """One conversation: made, `run` once, then forgotten. `tell` and `locate` may be called at any time, from any greenlet.
+
+    `on_records` is called on the greenlet that runs the link; it must not call `locate`, whose answer would come after it.
+    """
+
+    def __init__(
+        self,
+        *,
+        stream: Stream,
+        author: str,
+        name: str,
+        whereabouts: Whereabouts,
+        holdings: Holdings,
+        clock: Clock,
+        on_records: OnRecords,
+    ) -> None:
+        self._stream = stream
+        self._author = author
+        self._name = name
+        self._clock = clock
+        self._on_records = on_records
+        self._neighbourhood = Neighbourhood(whereabouts)
+        self._mirror = Mirror(self._neighbourhood, pause=breathe)
+        self._outbox = Outbox(holdings, alive=self._alive)
+        self.answers = 0
+        """How often it has told something."""
+        self._epoch = ""
+        self._over = False
+
+        self._asked_at = clock.monotonic()
+        self._patience_s = RESYNC_S
+        self._answered = False
+        self._behind_at: int | None = None
+
+        self._numbers = count(1)
+        self._questions = BoundedSemaphore(LOCATES_MAX)
+        self._open: dict[int, AsyncResult] = {}
+
+    def run(self, first: bytes = b"") -> NoReturn:
+        """Talk until the connection ends, which raises; `first` are bytes that have come already."""
+        try:
+            with TaskGroup() as tasks:
+                tasks.spawn(self._speak)
+                tasks.spawn(self._keep_alive)
+                self._listen(first)
+        finally:
+            self._over = True
+            for answer in self._open.values():
+                answer.set(())
+        raise AssertionError("a link ends by an error")
+
+    def tell(self, paths: Iterable[RelPath]) -> None:
+        """What stands at these paths has changed: announce it, together and in this order, as it is when its turn comes."""
+        self._outbox.tell(paths)
+
+    def locate(self, paths: Iterable[RelPath]) -> dict[RelPath, tuple[Source, ...]]:
+        """Who else holds these paths, as far as the tracker says so within `LOCATE_S` a question."""
+        found: dict[RelPath, tuple[Source, ...]] = {}
+        rest = iter(paths)
+        while (asked := list(islice(rest, LOCATE_PATHS))) and not self._over:
+            found.update(zip(asked, self._ask(asked), strict=False))
+        return found
+
+    # Reading
+
+    def _listen(self, first: bytes) -> NoReturn:
+        splitter = FrameSplitter()
+        splitter.feed(first)
+        while True:
+            while (header := splitter.next()) is not None:
+                self._hear(parse_from_tracker(header))
+                if len(header) >= _LONG_HEADER_BYTES:
+                    breathe()
+            with gevent.Timeout(SILENCE_S, Stalled(f"no word for {SILENCE_S:.0f} s")):
+                data = self._stream.receive(RECEIVE)
+            if not data:
+                raise ConnectionBroken("the tracker closed the connection")
+            splitter.feed(data)
+
+    def _hear(self, message: FromTracker) -> None:
+        match message:
+            case Welcome():
+                self._greet(message)
+            case Peers():
+                for refusal in self._neighbourhood.add(message.peers)[:10]:
+                    log.warning("peer.refused address=%r reason=%s", refusal.name, refusal.reason)
+            case Snapshot():
+                self._asked_at = self._clock.monotonic()
+                self._pass_on(self._mirror.take_piece(message))
+            case Delta():
+                self._pass_on(self._mirror.take_delta(message))
+                self._ask_for_snapshot_if_needed()
+            case Ack():
+                self._compare(message)
+                self._ask_for_snapshot_if_needed()
+            case Resync():
+                self._outbox.tell_everything()
+            case Located():
+                if answer := self._open.get(message.id):
+                    answer.set(tuple(map(self._neighbourhood.sources, message.holders)))
+            case _ as unreachable:
+                assert_never(unreachable)
+
+    def _greet(self, welcome: Welcome) -> None:
+        if self._epoch and welcome.epoch != self._epoch:
+            raise RemoteProtocolError("a tracker that becomes another one in the middle of a connection")
+        self._epoch = welcome.epoch
+        log.info("tracker.welcome epoch=%r seq=%d", welcome.epoch, welcome.seq)
+
+    def _pass_on(self, news: News | None) -> None:
+        if news is None:
+            return
+        for refusal in news.refused:
+            log.warning("record.refused path=%r reason=%s", refusal.name, refusal.reason)
+        if news.refusals > len(news.refused):
+            log.warning("records.refused count=%d", news.refusals)
+        self._answered = self._answered or news.whole
+        self.answers += 1
+        self._on_records(news.offers, news.whole)
+
+    def _compare(self, ack: Ack) -> None:
+        """Doubt what is known here if the tracker, which must have told all up to `ack.seq` before, knows something else."""
+        mirror = self._mirror
+        if not mirror.is_whole or not ack.digest:  # without a digest it claims nothing
+            return
+        if (ack.seq, ack.digest) == (mirror.seq, mirror.digest):
+            self._patience_s, self._behind_at = RESYNC_S, None
+            return
+        if ack.seq != mirror.seq:
+            # Once may be a matter of order. If nothing has come by the next Ack, it is lost.
+            before, self._behind_at = self._behind_at, mirror.seq
+            if before != mirror.seq:
+                return
+        if self._clock.monotonic() >= self._asked_at + self._patience_s:
+            log.warning("directory.drifted seq=%d told=%d", mirror.seq, ack.seq)
+            mirror.doubt()
+
+    def _ask_for_snapshot_if_needed(self) -> None:
+        if self._mirror.is_whole:
+            return
+        now = self._clock.monotonic()
+        if self._answered or now >= self._asked_at + self._patience_s:
+            self._asked_at, self._answered = now, False
+            self._patience_s = min(2 * self._patience_s, RESYNC_CAP_S)
+            self._outbox.ask_for_snapshot()
+
+    # Writing
+
+    def _speak(self) -> None:
+        self._send(Join(author=self._author, name=self._name))
+        while True:
+            self._send(self._outbox.next())
+
+    def _send(self, message: ToTracker) -> None:
+        data = frame(header(message))
+        with gevent.Timeout(SILENCE_S, Stalled(f"it takes nothing for {SILENCE_S:.0f} s")):
+            self._stream.send(data)
+        if len(data) >= _LONG_HEADER_BYTES:
+            breathe()
+
+    def _alive(self) -> Alive:
+        return Alive(seq=self._mirror.seq, digest=self._mirror.digest)
+
+    def _keep_alive(self) -> None:
+        while True:
+            gevent.sleep(ALIVE_S)
+            self._outbox.show_life()
+
+    # Asking
+
+    def _ask(self, paths: list[RelPath]) -> tuple[tuple[Source, ...], ...]:
+        """The answer to one question; nothing if none comes in time."""
+        if not self._questions.acquire(timeout=LOCATE_S):
+            return ()
+        number, answer = next(self._numbers), AsyncResult()
+        try:
+            if not self._over:
+                self._open[number] = answer
+                self._outbox.ask(Locate(id=number, paths=[str(path) for path in paths]))
+                answer.wait(LOCATE_S)
+            return answer.value or ()
+        finally:
+            self._outbox.unask(number)
+            self._open.pop(number, None)
+            self._questions.release()
