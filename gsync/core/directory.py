@@ -10,6 +10,10 @@
     the last holder leaves               the latest version that is remembered, and all its holders, come back
     nobody is left                       the name is gone (gone, not deleted: nobody offers it now)
 
+A peer announces a whole list. One that speaks native has its list in `core/registry.py`; what of it classic askers may see is
+held and withdrawn here name by name, and takes part like everything else. What the others, the classic peers, offer under a
+name is `classic`: the registry joins it with what it holds itself.
+
 Soft state only, and pure. Who is silent for too long is not asked here: liveness belongs to the connection, and whoever
 keeps the connections lets a peer leave. A thousand peers with 10,000 names each are ten million pairs, so a pair
 costs 8 bytes in arrays, a bit in its name and no object; a name costs half a kilobyte. Called by `tracker/`.
@@ -20,10 +24,11 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from json.encoder import encode_basestring_ascii
 from typing import Final
 
-from gsync.core.holders import Holder, HolderRow, Offered, PeerId
+from gsync.core.holders import FRONT, Holder, HolderRow, Offered, PeerId, numbers_of
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.pausing import Pause, no_pause, paused
 
@@ -60,6 +65,8 @@ class Directory:
         self._free_rows: list[int] = []
         self._changed: dict[RelPath, None] = {}  # in order, so that a run can be repeated
         self._generation = 0
+        self._natives = 0  # the numbers of peers that speak native, as bits
+        self._classic_changed: dict[RelPath, None] | None = None
 
     def __len__(self) -> int:
         """How many names are offered."""
@@ -86,6 +93,23 @@ class Directory:
             return None
         peers = [self._numbers[number] for number in name.holders.front]
         return Offered(mtime_s=name.latest, holders=tuple([peer.holder for peer in peers if peer and peer.holder]))
+
+    def classic(self, path: RelPath) -> Offered | None:
+        """What classic peers offer under this name, if anything: their latest version, and some of those who have it."""
+        name = self._names.get(path)
+        if name is None:
+            return None
+        for mtime_s, row in sorted({**name.earlier, name.latest: name.holders}.items(), reverse=True):
+            if bits := row.bits() & ~self._natives:
+                peers = [self._numbers[number] for number in islice(numbers_of(bits), FRONT)]
+                return Offered(mtime_s=mtime_s, holders=tuple([peer.holder for peer in peers if peer and peer.holder]))
+        return None
+
+    def take_classic_changes(self) -> tuple[RelPath, ...]:
+        """The names whose `classic` may have changed since the last call; the first one returns all names there are."""
+        changed = self._names if self._classic_changed is None else self._classic_changed
+        self._classic_changed = {}
+        return tuple(changed)
 
     def announce(
         self,
@@ -121,8 +145,35 @@ class Directory:
             record.rows.extend(old.keys())
             record.mtimes.extend(old.values())
 
+    def enter(self, peer: PeerId, *, endpoint: Endpoint) -> None:
+        """A new peer that speaks native has come; it has no list here: files are held for it and withdrawn one by one."""
+        record = self._new_peer(peer)
+        record.holder = Holder(peer=peer, endpoint=endpoint, speaks_gsync=True, speaks_native=True)
+        self._natives |= 1 << record.number
+
+    def hold(self, peer: PeerId, path: RelPath, mtime_s: int) -> bool:
+        """Let a native `peer` hold one more file; returns False where there is no room for it.
+
+        It may hold two versions of a name while one takes the place of the other, but none twice.
+        """
+        name = self._names.get(path)
+        if not self._room_pairs or (name is None and _weight(path) > self._room_bytes):
+            return False
+        self._offer(name or self._new_name(path, _weight(path)), self._peers[peer].number, mtime_s)
+        return True
+
+    def withdraw(self, peer: PeerId, path: RelPath, mtime_s: int) -> None:
+        """Let a native `peer` hold this file no more; nothing, if there had been no room for it."""
+        name, number = self._names.get(path), self._peers[peer].number
+        if name is None:
+            return
+        row = name.holders if mtime_s == name.latest else name.earlier.get(mtime_s)
+        if row is not None and number in row:
+            self._withdraw(name, number, mtime_s)
+
     def leave(self, peer: PeerId, *, pause: Pause = no_pause) -> None:
-        """Forget `peer` and all that it holds; nothing, if it is not known."""
+        """Forget `peer` and all that it holds, or of a native one what is left when everything was withdrawn; nothing, if it is
+        not known."""
         record = self._peers.get(peer)
         if record is None:
             return
@@ -132,6 +183,7 @@ class Directory:
         finally:
             record.rows, record.mtimes = array("I", old.keys()), array("I", old.values())
         del self._peers[peer]
+        self._natives &= ~(1 << record.number)
         self._numbers[record.number] = None
         self._free_numbers.append(record.number)
 
@@ -157,6 +209,7 @@ class Directory:
 
     def _offer(self, name: _Name, number: int, mtime_s: int) -> None:
         self._room_pairs -= 1
+        self._change_classic(name, number)
         if mtime_s < name.latest:
             name.earlier.setdefault(mtime_s, HolderRow()).add(number)
             return
@@ -169,6 +222,7 @@ class Directory:
 
     def _withdraw(self, name: _Name, number: int, mtime_s: int) -> None:
         self._room_pairs += 1
+        self._change_classic(name, number)
         if mtime_s != name.latest:
             name.earlier[mtime_s].remove(number)
             if not name.earlier[mtime_s].front:
@@ -199,6 +253,10 @@ class Directory:
     def _change(self, name: _Name) -> None:
         self._generation += 1
         self._changed[name.path] = None
+
+    def _change_classic(self, name: _Name, number: int) -> None:
+        if self._classic_changed is not None and not self._natives >> number & 1:
+            self._classic_changed[name.path] = None
 
     def _new_peer(self, peer: PeerId) -> _Peer:
         number = self._free_numbers.pop() if self._free_numbers else len(self._numbers)

@@ -8,7 +8,7 @@ groups, the slots; a slot is answered with one and the same bytes. Pure; called 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,6 +40,7 @@ class Holder:
     peer: PeerId
     endpoint: Endpoint
     speaks_gsync: bool
+    speaks_native: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,16 @@ class HolderRow:
         self.front = array("I")
         self._rest = 0
 
+    def __contains__(self, number: int) -> bool:
+        return number in self.front or bool(self._rest >> number & 1)
+
+    def bits(self) -> int:
+        """All that stand in the row, a bit for each."""
+        bits = self._rest
+        for number in self.front:
+            bits |= 1 << number
+        return bits
+
     def add(self, number: int) -> bool:
         """Let one more stand in the row; returns whether that changed the front."""
         if len(self.front) < FRONT:
@@ -81,6 +92,14 @@ class HolderRow:
             self._rest ^= lowest
             self.front.append(lowest.bit_length() - 1)
         return True
+
+
+def numbers_of(bits: int) -> Iterator[int]:
+    """The numbers whose bits are set, from the lowest on."""
+    while bits:
+        lowest = bits & -bits
+        yield lowest.bit_length() - 1
+        bits ^= lowest
 
 
 def first_told(holders: Sequence[Holder], *, slot: int, kept: PeerId | None) -> Holder:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Final, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 
 from gsync.core.model import Kind, Record
@@ -54,6 +55,10 @@ class WireRecord(
     was: Text = ""
 
 
+_ENCODER: Final = msgspec.json.Encoder()
+_DECODER: Final = msgspec.json.Decoder(WireRecord)
+
+
 def wire_record(record: Record) -> WireRecord:
     """How `record` is spelled; an mtime that cannot be told is moved to the nearest one that can."""
     return WireRecord(
@@ -93,6 +98,16 @@ def parse_record(wire: WireRecord) -> Record:
         deleted=wire.gone,
         moved_from=RelPath.parse(wire.was) if wire.was else None,
     )
+
+
+def spell_record(record: Record) -> bytes:
+    """The bytes that spell `record`, as they stand in a message."""
+    return _ENCODER.encode(wire_record(record))
+
+
+def read_record(spelled: bytes) -> Record:
+    """The record that `spell_record` spelled; never for bytes of others."""
+    return parse_record(_DECODER.decode(spelled))
 
 
 def parse_records(wires: Iterable[WireRecord]) -> tuple[list[Record], list[Refusal]]:

@@ -321,3 +321,65 @@ def test_a_pair_costs_a_few_dozen_bytes() -> None:
     finally:
         tracemalloc.stop()
     assert grown / (32 * len(files)) < 48
+
+
+# Native peers
+
+
+def test_a_native_peer_holds_and_withdraws_name_by_name() -> None:
+    directory = Directory()
+    directory.enter(PeerId(1), endpoint=endpoint(1))
+    announce(directory, 2, {"a": 5})
+    assert directory.hold(PeerId(1), path("a"), 5)
+    assert directory.hold(PeerId(1), path("b"), 6)
+    assert holders(directory, "a") == (5, [2, 1])
+    offered = directory.offered(path("b"))
+    assert offered is not None
+    assert [(holder.speaks_gsync, holder.speaks_native) for holder in offered.holders] == [(True, True)]
+    assert directory.hold(PeerId(1), path("a"), 7)  # the new version before the old one is withdrawn
+    directory.withdraw(PeerId(1), path("a"), 5)
+    assert holders(directory, "a") == (7, [1])
+    directory.withdraw(PeerId(1), path("a"), 7)
+    assert holders(directory, "a") == (5, [2])
+    directory.withdraw(PeerId(1), path("b"), 6)
+    directory.leave(PeerId(1))
+    assert len(directory) == 1
+
+
+def test_what_a_native_peer_could_not_hold_is_withdrawn_without_harm() -> None:
+    directory = Directory(pairs_max=1)
+    directory.enter(PeerId(1), endpoint=endpoint(1))
+    assert directory.hold(PeerId(1), path("a"), 5)
+    assert not directory.hold(PeerId(1), path("b"), 5)
+    assert not directory.hold(PeerId(1), path("a"), 6)
+    for name, mtime in (("b", 5), ("a", 6), ("a", 5), ("a", 5)):
+        directory.withdraw(PeerId(1), path(name), mtime)
+    assert directory.hold(PeerId(1), path("c"), 5)
+    assert not directory.hold(PeerId(1), path("d"), 5)
+
+
+def test_a_native_peer_is_refused_a_name_for_which_the_directory_has_no_room() -> None:
+    directory = Directory(response_max_bytes=2 * (ENTRY_MAX_BYTES + 3))
+    directory.enter(PeerId(1), endpoint=endpoint(1))
+    assert [directory.hold(PeerId(1), path(name), 5) for name in ("a", "b", "c", "a")] == [True, True, False, True]
+
+
+def test_what_classic_peers_offer_is_told_without_the_natives() -> None:
+    directory = Directory()
+    directory.enter(PeerId(1), endpoint=endpoint(1))
+    assert directory.take_classic_changes() == ()
+    announce(directory, 2, {"a": 5})
+    announce(directory, 3, {"a": 4})
+    assert directory.take_classic_changes() == ("a",)
+    directory.hold(PeerId(1), path("a"), 9)
+    directory.hold(PeerId(1), path("b"), 9)
+    assert directory.take_classic_changes() == ()
+    classic = directory.classic(path("a"))
+    assert classic is not None
+    assert (classic.mtime_s, [holder.peer.number for holder in classic.holders]) == (5, [2])
+    assert directory.classic(path("b")) is directory.classic(path("c")) is None
+    directory.leave(PeerId(2))
+    assert directory.take_classic_changes() == ("a",)
+    classic = directory.classic(path("a"))
+    assert classic is not None
+    assert classic.mtime_s == 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gsync.core.holders import ALSO_MAX, SLOTS, Holder, PeerId, also_told, first_told
+from gsync.core.holders import ALSO_MAX, SLOTS, Holder, HolderRow, PeerId, also_told, first_told, numbers_of
 from gsync.core.names import Endpoint
 
 
@@ -46,3 +46,12 @@ def test_one_more_holder_changes_nothing_once_there_are_enough() -> None:
 def test_many_holders_share_the_work() -> None:
     told = {other for slot in range(SLOTS) for other in also_told(ROW, slot=slot, first=ROW[slot])}
     assert len(told) >= SLOTS * ALSO_MAX - SLOTS
+
+
+@given(numbers=st.sets(st.integers(0, 200), max_size=60))
+def test_a_row_is_its_numbers_and_bits_are_numbers(numbers: set[int]) -> None:
+    row = HolderRow()
+    for number in numbers:
+        row.add(number)
+    assert {number for number in range(201) if number in row} == numbers
+    assert list(numbers_of(row.bits())) == sorted(numbers)

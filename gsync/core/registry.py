@@ -1,0 +1,339 @@
+"""The join of all native announcements: for each path who holds which record, which one wins, and what to tell about it.
+
+Each peer holds at most one record of a path, the one that it announced last; the winner of `core/records.py` is told. What classic
+peers offer under a name (`core/directory.py`) takes part as a record that has nothing but an mtime:
+
+    winner among natives     latest classic mtime       what is told
+    -----------------------  -------------------------  ------------------------------------------------------
+    none                     any                        the classic one
+    a record or a deletion   later than the winner's    the classic one: nobody can know what its author had seen
+    a record or a deletion   equal or earlier           the native one
+
+And the other way round: the files that native peers hold at the top of the folder are shown to classic askers through the
+directory, as long as the winner is such a file.
+
+A change is told when another record wins, when nobody offers the path any more (lost, not deleted), and when fewer than `ENOUGH` of
+those who can give the content have been told while more are there. Soft state only, and pure. Called by `tracker/`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Final, Protocol
+
+from gsync.core.claims import UNSEEN, Claim, Claims, Spelling, claim_of, holders_of, joined, seen, settled, without
+from gsync.core.directory import Admission
+from gsync.core.holders import Offered, PeerId
+from gsync.core.marks import digest_text, record_mark
+from gsync.core.members import Member, Members
+from gsync.core.model import Record
+from gsync.core.names import RelPath
+from gsync.core.pausing import Pause, no_pause, paused
+
+ENOUGH: Final = 4
+"""So many holders of a content are worth telling everybody; whoever wants more asks for them."""
+
+HELD_MAX: Final = 8
+"""How many holders are named with a record."""
+
+RECORDS_MAX: Final = 3_000_000
+"""Different records that are held, of all paths."""
+
+RECORDS_PER_PEER: Final = 1_500_000
+"""Records that one peer may hold."""
+
+SPELLED_MAX_BYTES: Final = 1024 * 1024 * 1024
+"""What all records may take, as they are spelled."""
+
+
+class Shown(Protocol):
+    """Where classic askers see what native peers hold; a `Directory`."""
+
+    def hold(self, peer: PeerId, path: RelPath, mtime_s: int) -> bool: ...
+
+    def withdraw(self, peer: PeerId, path: RelPath, mtime_s: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What there is to say about a path: the spelled record that wins, b"" where it is lost, and the numbers of a few holders."""
+
+    path: RelPath
+    spelled: bytes
+    holders: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """How much a registry holds at most."""
+
+    records: int = RECORDS_MAX
+    records_per_peer: int = RECORDS_PER_PEER
+    spelled_bytes: int = SPELLED_MAX_BYTES
+
+
+class Registry:
+    """Who holds what among native peers. Each call leaves it consistent, also at the pauses within and when one raises."""
+
+    def __init__(self, *, spelling: Spelling, shown: Shown, room: Room | None = None) -> None:
+        self._spelling = spelling
+        self._shown = shown
+        self._room = room or Room()
+        self._members = Members()
+        self._paths: dict[RelPath, Claims] = {}
+        self._rows: list[Claims | None] = []
+        self._free_rows: list[int] = []
+        self._records = 0
+        self._spelled_bytes = 0
+        self._marks = 0
+        self._changed: OrderedDict[RelPath, None] = OrderedDict()
+        self._better_known: OrderedDict[RelPath, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many paths are offered."""
+        return len(self._paths)
+
+    @property
+    def digest(self) -> str:
+        """The digest of all that is to be told (core/marks.py), including what is not told yet."""
+        return digest_text(self._marks)
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether another record wins somewhere, or a path is lost, and it was not taken yet."""
+        return bool(self._changed)
+
+    @property
+    def has_better_known(self) -> bool:
+        """Whether further holders of a record came, and they were not taken yet."""
+        return bool(self._better_known)
+
+    # What peers say
+
+    def enter(self, peer: PeerId) -> None:
+        """A new native peer has come; it holds nothing."""
+        self._members.enter(peer)
+
+    def announce(self, peer: PeerId, records: Iterable[Record], *, pause: Pause = no_pause) -> Admission:
+        """Let `peer` hold these records, each instead of what it held of that path. Costs some ten microseconds a record.
+
+        Never call it, `withdraw` or `leave` for a peer whose announcement is at a pause.
+        """
+        member = self._members.known(peer)
+        taken, refused, reason = 0, 0, ""
+        for record in paused(records, pause):
+            refusal = self._hold(member, record)
+            taken, refused, reason = taken + (not refusal), refused + bool(refusal), refusal or reason
+        return Admission(taken=taken, refused=refused, reason=reason)
+
+    def withdraw(self, peer: PeerId, paths: Iterable[RelPath], *, pause: Pause = no_pause) -> None:
+        """Let `peer` hold nothing of these paths."""
+        member = self._members.known(peer)
+        for path in paused(paths, pause):
+            if (claims := self._paths.get(path)) is not None:
+                self._withdraw(member, claims)
+
+    def leave(self, peer: PeerId, *, pause: Pause = no_pause) -> None:
+        """Forget `peer` and all that it holds; nothing, if it is not known. Looks at each path there is."""
+        member = self._members.get(peer)
+        if member is None:
+            return
+        for row in paused(range(len(self._rows)), pause):
+            if not member.records:
+                break
+            if (claims := self._rows[row]) is not None:
+                self._withdraw(member, claims)
+        self._members.leave(peer)
+
+    def note_classic(self, path: RelPath, offered: Offered | None) -> None:
+        """This is what classic peers offer under a name now; their peer ids are told as they are."""
+        claims = self._paths.get(path)
+        if offered is None:
+            if claims is not None:
+                self._set_classic(claims, None)
+            return
+        numbers = tuple(holder.peer.number for holder in offered.holders[:HELD_MAX])
+        self._set_classic(claims or self._new_path(path), (offered.mtime_s, numbers))
+
+    # What is told
+
+    def take_changes(self, limit_bytes: int) -> list[Told]:
+        """What there is to say of some paths that have changed, the oldest change first; about as much as `limit_bytes` hold."""
+        return self._take(self._changed, limit_bytes)
+
+    def take_better_known(self, limit_bytes: int) -> list[Told]:
+        """The same of paths for which nothing is new but the holders."""
+        return self._take(self._better_known, limit_bytes)
+
+    def piece(self, row: int, limit_bytes: int) -> tuple[list[Told], int | None]:
+        """What there is to say of all paths, a part from `row` on (0 at first), and the next row, None after the last one.
+
+        Who hears all changes between the parts, too, knows everything at the end.
+        """
+        said: list[Told] = []
+        room = limit_bytes
+        while row < len(self._rows) and room > 0:
+            if (claims := self._rows[row]) is not None:
+                said.append(self._say(claims))
+                room -= len(said[-1].spelled)
+            row += 1
+        return said, row if row < len(self._rows) else None
+
+    def holders(self, path: RelPath, *, asker: PeerId, most: int) -> tuple[int, ...]:
+        """The numbers of up to `most` peers that hold what wins at `path`, other than `asker`; each asker is told others first."""
+        claims = self._paths.get(path)
+        if claims is None:
+            return ()
+        if claims.shows_classic(self._spelling):
+            return claims.classic[1][:most] if claims.classic else ()
+        bits = claims.holders & ~self._members.known(asker).bit
+        return tuple([member.peer.number for member in islice(self._members.from_turn(bits, asker.number), most)])
+
+    # Below, one path at a time
+
+    def _hold(self, member: Member, record: Record) -> str:
+        """Let the member hold this record; returns why not, if so, and then it holds none of this path."""
+        spelled = self._spelling.spell(record)
+        claims = self._paths.get(record.path)
+        if claims is not None and claims.spelled == spelled and not claims.others:
+            return self._hold_the_winner(member, claims)
+        if refusal := self._refusal(member, spelled, instead_of=claims):
+            if claims is not None:
+                self._withdraw(member, claims)
+            return refusal
+        claims = claims or self._new_path(record.path)
+        new = claim_of(record, spelled, member.bit)
+        now = joined(without(claims.all(), member.bit), new, record, self._spelling)
+        self._put(claims, now, winner=record if now[0].spelled == spelled else None)
+        return ""
+
+    def _hold_the_winner(self, member: Member, claims: Claims) -> str:
+        """The same as `_hold` where all hold one and the same record, as they mostly do."""
+        if claims.holders & member.bit:
+            return ""
+        if refusal := self._refusal(member, b"", instead_of=None):
+            return refusal
+        claims.holders |= member.bit
+        member.records += 1
+        if claims.shown_s != UNSEEN:
+            self._shown.hold(member.peer, claims.path, claims.shown_s)
+        self._tell_holders(claims)
+        return ""
+
+    def _refusal(self, member: Member, spelled: bytes, *, instead_of: Claims | None) -> str:
+        is_further = instead_of is None or not instead_of.holds(member.bit)
+        if is_further and member.records >= self._room.records_per_peer:
+            return "one peer may not hold more records"
+        is_full = is_further and self._records >= self._room.records
+        if is_full or self._spelled_bytes + len(spelled) > self._room.spelled_bytes:
+            return "the tracker holds as many records as it may"
+        return ""
+
+    def _withdraw(self, member: Member, claims: Claims) -> None:
+        if claims.holds(member.bit):
+            self._put(claims, settled(without(claims.all(), member.bit), self._spelling))
+
+    def _set_classic(self, claims: Claims, classic: tuple[int, tuple[int, ...]] | None) -> None:
+        if classic == claims.classic:
+            return
+        before, claims.classic = claims.classic, classic
+        self._tell(claims)
+        if before and classic and before[1][:ENOUGH] != classic[1][:ENOUGH] and claims.shows_classic(self._spelling):
+            self._better_known[claims.path] = None
+
+    def _put(self, claims: Claims, now: Sequence[Claim], *, winner: Record | None = None) -> None:
+        """Let `now` be the claims of this path, and see who must be told what; `winner` is the first, if that was read."""
+        before = claims.all()
+        claims.put(now)
+        self._records += len(now) - len(before)
+        self._spelled_bytes += sum(len(claim.spelled) for claim in now) - sum(len(claim.spelled) for claim in before)
+        self._count(holders_of(before), holders_of(now))
+        self._show(claims.path, seen(before), seen(now))
+        claims.told &= claims.holders
+        if not before or not now or before[0].spelled != now[0].spelled or claims.classic:
+            self._tell(claims, winner)
+        else:
+            self._tell_holders(claims)
+
+    def _count(self, before: int, now: int) -> None:
+        for member in self._members.of(before & ~now):
+            member.records -= 1
+        for member in self._members.of(now & ~before):
+            member.records += 1
+
+    def _show(self, path: RelPath, before: dict[int, int], now: dict[int, int]) -> None:
+        """Show classic askers what they are to see now; first what is new, so that a name does not vanish between."""
+        for mtime_s, bits in now.items():
+            for member in self._members.of(bits & ~before.get(mtime_s, 0)):
+                self._shown.hold(member.peer, path, mtime_s)
+        for mtime_s, bits in before.items():
+            for member in self._members.of(bits & ~now.get(mtime_s, 0)):
+                self._shown.withdraw(member.peer, path, mtime_s)
+
+    def _tell_holders(self, claims: Claims) -> None:
+        """See whether one more holder of the winner is worth telling."""
+        enough = min(ENOUGH, claims.holders.bit_count())
+        if claims.gives and claims.told.bit_count() < enough and claims.path not in self._changed:
+            self._better_known[claims.path] = None
+
+    def _tell(self, claims: Claims, known: Record | None = None) -> None:
+        """See whether what is told of this path has changed; `known` is the winner, where that was read already. Forget a
+        path that nobody offers."""
+        spelled = claims.shown(self._spelling)
+        if not spelled:
+            mark = 0
+        elif known is not None and not claims.classic:
+            mark = record_mark(known)
+        else:
+            mark = record_mark(self._spelling.read(spelled))
+        if mark != claims.mark:
+            self._marks ^= claims.mark ^ mark
+            claims.mark, claims.told = mark, 0
+            self._changed[claims.path] = None
+            self._better_known.pop(claims.path, None)
+        if not spelled:
+            self._drop_path(claims)
+
+    def _take(self, paths: OrderedDict[RelPath, None], limit_bytes: int) -> list[Told]:
+        said: list[Told] = []
+        room = limit_bytes
+        while paths and room > 0:
+            path = paths.popitem(last=False)[0]
+            claims = self._paths.get(path)
+            if claims is None:
+                said.append(Told(path=path, spelled=b""))
+            else:
+                said.append(self._say(claims))
+                claims.told = self._named(claims)
+            room -= len(said[-1].spelled) + len(path)
+        return said
+
+    def _say(self, claims: Claims) -> Told:
+        if claims.classic and claims.shows_classic(self._spelling):
+            return Told(path=claims.path, spelled=claims.shown(self._spelling), holders=claims.classic[1])
+        holders = tuple([member.peer.number for member in self._members.of(self._named(claims))])
+        return Told(path=claims.path, spelled=claims.spelled, holders=holders)
+
+    def _named(self, claims: Claims) -> int:
+        """The holders that are named with the record, as bits: those whom everybody knows first, then others by turns."""
+        if not claims.gives:
+            return 0
+        if claims.holders.bit_count() <= HELD_MAX:
+            return claims.holders
+        others = self._members.from_turn(claims.holders & ~claims.told, claims.row)
+        chosen = chain(self._members.of(claims.told), others)
+        return sum([member.bit for member in islice(chosen, HELD_MAX)])
+
+    def _new_path(self, path: RelPath) -> Claims:
+        row = self._free_rows.pop() if self._free_rows else len(self._rows)
+        claims = self._paths[path] = Claims(b"", 0, UNSEEN, False, path, row)
+        self._rows[row : row + 1] = [claims]
+        return claims
+
+    def _drop_path(self, claims: Claims) -> None:
+        del self._paths[claims.path]
+        self._rows[claims.row] = None
+        self._free_rows.append(claims.row)
