@@ -28,6 +28,10 @@ class RemoteProtocolError(ProtocolError):
     """The other side said something that the protocol does not allow; its connection is dropped."""
 
 
+class WrongContent(RemoteProtocolError):
+    """The source sent something else than what was asked for: its digest is another one."""
+
+
 class TransportError(GsyncError):
     """The network did not carry it; another try, later or elsewhere, may."""
 
@@ -50,6 +54,10 @@ class CutShort(ConnectionBroken):
 
 class Stalled(TransportError):
     """The other side keeps the connection but sends nothing, or too slowly."""
+
+
+class SourceBusy(Stalled):
+    """The source serves too many others just now, and says so."""
 
 
 class AddressInUse(TransportError):

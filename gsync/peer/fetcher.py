@@ -19,6 +19,7 @@ from gsync.core.recent import Recent
 from gsync.core.vouching import Ticket
 from gsync.errors import ConnectionBroken, CutShort, GsyncError, NoAnswer, ProtocolError, Stalled
 from gsync.net.clock import Clock
+from gsync.net.throttle import Throttle
 from gsync.net.transport import Network, Stream
 from gsync.peer.intake import Content, Intake, Stager
 from gsync.wire.answers import AnswerReader, Ending
@@ -80,7 +81,10 @@ class Touch:
 
 
 class Fetcher:
-    """Fetches files through `network`; remembers which edition each source speaks, and with `classic` asks all in edition 1."""
+    """Fetches files through `network`; remembers which edition each source speaks, and with `classic` asks all in edition 1.
+
+    `downlink` slows what comes in.
+    """
 
     def __init__(
         self,
@@ -91,6 +95,7 @@ class Fetcher:
         clock: Clock,
         stall_s: float = STALL_S,
         classic: bool = False,
+        downlink: Throttle | None = None,
     ) -> None:
         self._network = network
         self._stager = stager
@@ -98,6 +103,7 @@ class Fetcher:
         self._clock = clock
         self._stall_s = stall_s
         self._classic = classic
+        self._downlink = downlink
         self._editions: Recent[Endpoint, Edition] = Recent(KNOWN_EDITIONS)
         self.bytes_received = 0
         self.late_timeouts = 0
@@ -204,7 +210,7 @@ class Fetcher:
         self, stream: Stream, answer: AnswerReader, intake: Intake, *, path: RelPath, endpoint: Endpoint
     ) -> bool:
         """Take the body to its end; whether its size was told beforehand. Raises where it is not whole."""
-        pace = _Pace(self._clock)
+        pace = _Pace(self._clock, self._downlink)
         nudged = False
         while answer.remaining != 0:
             room = intake.room()
@@ -255,15 +261,18 @@ class Fetcher:
 
 
 class _Pace:
-    """Watches that a source keeps above the minimum rate, window by window."""
+    """Watches that a source keeps above the minimum rate, window by window, and we below what we are allowed."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, downlink: Throttle | None) -> None:
         self._clock = clock
+        self._downlink = downlink
         self._since = clock.monotonic()
         self._bytes = 0
 
     def require(self, count: int) -> None:
         """`count` more bytes came; raises Stalled at the end of a window that had too few."""
+        if self._downlink is not None:
+            self._downlink.take(count)
         self._bytes += count
         now = self._clock.monotonic()
         if now - self._since < RATE_WINDOW_S:

@@ -1,4 +1,4 @@
-"""Serves the files of the folder: one request, one file, one connection.
+"""Serves the files of the folder: one request, one file, one connection; native links are handed to the native server.
 
 Handed to a listener as its handler, so each connection has a greenlet of its own. It must never serve a name that is not in
 the local tree, never let a stump look like a whole file (edition 1 is reset, edition 2 ends short), and never hold a place for
@@ -14,14 +14,18 @@ import gevent
 from gevent.lock import BoundedSemaphore
 
 from gsync.core.admission import Admission
-from gsync.errors import FileChanged, Stalled, StorageError, TransportError
+from gsync.errors import FileChanged, ProtocolError, Stalled, StorageError, TransportError
+from gsync.net.throttle import Throttle
 from gsync.net.transport import Stream
+from gsync.peer.native_server import NativeServer
+from gsync.peer.sending import RATE_MIN, WINDOW_BYTES, WINDOW_S, send, send_file
 from gsync.peer.trees import Trees
 from gsync.storage.filesystem import Folder, OpenFile
 from gsync.wire.requests import (
     REQUEST_WAIT_S,
     SETTLE_S,
     Edition,
+    NativeStart,
     Reading,
     Request,
     RequestReader,
@@ -39,10 +43,6 @@ UPLOADS: Final = 64
 
 RECEIVE: Final = 8192
 
-WINDOW_S: Final = 30.0
-RATE_MIN: Final = 4 * 1024
-"""A reader that takes fewer bytes/s than this over the window is dropped: it holds a place that others wait for."""
-
 DRAIN_S: Final = 0.5
 """How long we go on reading after our last byte, so that a late word of the requester does not reset what it has not read."""
 
@@ -55,21 +55,28 @@ CAREFUL_PIECE: Final = 8192
 
 
 class Uploader:
-    """The handler of the serving port."""
+    """The handler of the serving port. Without a `native` server every native link is refused; `uplink` slows all of it."""
 
-    def __init__(self, *, folder: Folder, trees: Trees) -> None:
+    def __init__(
+        self, *, folder: Folder, trees: Trees, native: NativeServer | None = None, uplink: Throttle | None = None
+    ) -> None:
         self._folder = folder
         self._trees = trees
+        self._native = native
+        self._uplink = uplink
         self._places = BoundedSemaphore(UPLOADS)
         self._admission: Admission[Stream] = Admission(limit=CONNECTIONS)
 
     def __call__(self, stream: Stream) -> None:
-        """Answer the one request of this connection, then close it."""
+        """Answer the one request of this connection, or all of a native link, then close it."""
         for oldest in self._admission.enter(stream, stream.remote.ip, exempt=stream.remote.is_loopback):
             log.warning("upload.refused peer=%s reason=too many connections that ask nothing", oldest.remote)
             oldest.reset()
         try:
             request = self._request(stream)
+            if isinstance(request, NativeStart):
+                self._hand_over(stream, request)
+                return
             self._admission.prove(stream)
             if request is not None:
                 with self._places:
@@ -79,14 +86,28 @@ class Uploader:
         finally:
             self._admission.leave(stream)
 
-    def _request(self, stream: Stream) -> Request | None:
+    def _hand_over(self, stream: Stream, start: NativeStart) -> None:
+        if self._native is None:
+            log.warning("upload.refused peer=%s reason=native is not spoken here", stream.remote)
+            return
+        try:
+            self._native.serve(
+                stream, start.rest, places=self._places, on_first_word=lambda: self._admission.prove(stream)
+            )
+        except ProtocolError as error:
+            log.warning("upload.refused peer=%s reason=%r", stream.remote, error)
+        except StorageError as error:
+            log.info("upload.failed peer=%s reason=%s", stream.remote, error)
+            stream.reset()  # in the middle of a body: what has come of it is worth nothing
+
+    def _request(self, stream: Stream) -> Request | NativeStart | None:
         """What is asked for; None (and a log line) where it cannot be served."""
         reader = RequestReader(self._trees.names)
         with gevent.Timeout(REQUEST_WAIT_S, Stalled(f"no request within {REQUEST_WAIT_S:.0f} s")):
             reading: Reading = Unfinished.NEED_MORE
             while True:
                 match reading:
-                    case Request():
+                    case Request() | NativeStart():
                         return reading
                     case Unservable(reason=reason):
                         log.warning("upload.refused peer=%s reason=%r", stream.remote, reason)
@@ -116,9 +137,9 @@ class Uploader:
         whole = False
         try:
             if request.edition is Edition.ONE:
-                _send_raw(stream, file)
+                _send_raw(stream, file, uplink=self._uplink)
             else:
-                _send_sized(stream, file)
+                _send_sized(stream, file, uplink=self._uplink)
             whole = True
         except StorageError as error:
             log.info("upload.failed peer=%s path=%r reason=%s", stream.remote, request.path, error)
@@ -130,37 +151,45 @@ class Uploader:
             log.debug("upload.done peer=%s path=%r", stream.remote, request.path)
 
 
-def _send_sized(stream: Stream, file: OpenFile) -> None:
+def _send_sized(stream: Stream, file: OpenFile, *, uplink: Throttle | None) -> None:
     size = file.fingerprint.size
-    _send(stream, b"Content-Length: %d\n" % size)
+    send(stream, b"Content-Length: %d\n" % size)
     if size < ONE_WRITE_BELOW:
-        _send_at_once(stream, file, size)
+        _send_at_once(stream, file, size, uplink=uplink)
     else:
-        _send_file(stream, file, size)
+        _send_large(stream, file, size, uplink=uplink)
 
 
-def _send_raw(stream: Stream, file: OpenFile) -> None:
+def _send_raw(stream: Stream, file: OpenFile, *, uplink: Throttle | None) -> None:
     size = file.fingerprint.size
     if size < ONE_WRITE_BELOW:
-        _send_at_once(stream, file, size)
+        _send_at_once(stream, file, size, uplink=uplink)
     elif size <= CAREFUL_UP_TO:
-        _send_carefully(stream, file, size)
+        _send_carefully(stream, file, size, uplink=uplink)
     else:
-        _send_file(stream, file, size)
+        _send_large(stream, file, size, uplink=uplink)
 
 
-def _send_at_once(stream: Stream, file: OpenFile, size: int) -> None:
+def _send_at_once(stream: Stream, file: OpenFile, size: int, *, uplink: Throttle | None) -> None:
     body = file.read_at(0, size)
     _require_unchanged(file, len(body) == size)
-    _send(stream, body)
+    if uplink is not None:
+        uplink.take(size)
+    send(stream, body)
 
 
-def _send_carefully(stream: Stream, file: OpenFile, size: int) -> None:
-    window = int(RATE_MIN * WINDOW_S)
-    for start in range(0, size, window):
+def _send_carefully(stream: Stream, file: OpenFile, size: int, *, uplink: Throttle | None) -> None:
+    start = 0
+    while start < size:
+        end = min(start + WINDOW_BYTES, size)
+        if uplink is not None:
+            whole_pieces = max(uplink.portion(end - start) // CAREFUL_PIECE, 1) * CAREFUL_PIECE
+            end = min(start + whole_pieces, size)
+            uplink.take(end - start)
         with gevent.Timeout(WINDOW_S, Stalled(f"the reader takes less than {RATE_MIN} bytes/s")):
-            for offset in range(start, min(start + window, size), CAREFUL_PIECE):
-                _send_careful_piece(stream, file, offset, min(CAREFUL_PIECE, size - offset))
+            for offset in range(start, end, CAREFUL_PIECE):
+                _send_careful_piece(stream, file, offset, min(CAREFUL_PIECE, end - offset))
+        start = end
 
 
 def _send_careful_piece(stream: Stream, file: OpenFile, offset: int, due: int) -> None:
@@ -171,33 +200,18 @@ def _send_careful_piece(stream: Stream, file: OpenFile, offset: int, due: int) -
     stream.wait_sent()
 
 
-def _send_file(stream: Stream, file: OpenFile, size: int) -> None:
+def _send_large(stream: Stream, file: OpenFile, size: int, *, uplink: Throttle | None) -> None:
     """Send at full speed, holding back the last byte until the file is known not to have changed meanwhile."""
-    offset, sent = 0, 0
-    while offset < size - 1:
-        before, in_time = stream.bytes_sent, False
-        with gevent.Timeout(WINDOW_S, False):
-            stream.send_file(file, offset=offset, count=size - 1 - offset)
-            in_time = True
-        sent = stream.bytes_sent - before
-        offset += sent
-        if in_time and offset < size - 1:
-            _require_unchanged(file, False)
-        if not in_time and sent < RATE_MIN * WINDOW_S:
-            raise Stalled(f"the reader takes less than {RATE_MIN} bytes/s")
+    if send_file(stream, file, offset=0, count=size - 1, uplink=uplink) < size - 1:
+        _require_unchanged(file, False)
     last = file.read_at(size - 1, 1)
     _require_unchanged(file, len(last) == 1)
-    _send(stream, last)
+    send(stream, last)
 
 
 def _require_unchanged(file: OpenFile, as_long_as_promised: bool) -> None:
     if not as_long_as_promised or file.changed():
         raise FileChanged("it was changed while it was sent")
-
-
-def _send(stream: Stream, data: bytes) -> None:
-    with gevent.Timeout(WINDOW_S, Stalled("the reader takes nothing")):
-        stream.send(data)
 
 
 def _end(stream: Stream) -> None:

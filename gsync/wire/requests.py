@@ -6,7 +6,8 @@
     a file of ours, and no longer name begins so     Request, edition 1
     a file of ours, but a longer name begins so      WAIT: read on for 50 ms; no more bytes -> settle()
     anything and a newline                           Request, edition 2, or Unservable
-    more than 4 KiB, a NUL first, no name at all     Unservable: close in order without a byte
+    a NUL first                                      NativeStart: a native link, for whoever speaks native
+    more than 4 KiB, no name at all                  Unservable: close in order without a byte
 
 Edition 1 does not end its request, so only the names that we serve can tell where it ends. A name in JSON quotes is
 understood where the bare reading names nothing. Sans-IO and without a clock; called by the peer's uploader.
@@ -24,6 +25,7 @@ from typing import Final, Protocol
 
 from gsync.core.names import RelPath
 from gsync.errors import NameRefused
+from gsync.wire.frames import NATIVE_START
 
 REQUEST_LIMIT_BYTES: Final = 4096
 """A path has at most 4095 bytes, and its newline."""
@@ -77,7 +79,14 @@ class Unservable:
     reason: str
 
 
-Reading = Unfinished | Request | Unservable
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NativeStart:
+    """A native link has begun; `rest` is what came after its first byte (wire/frames.py)."""
+
+    rest: bytes
+
+
+Reading = Unfinished | Request | NativeStart | Unservable
 
 
 class SortedNames:
@@ -123,10 +132,10 @@ class RequestReader:
         self._held = bytearray()
 
     def feed(self, data: bytes) -> Reading:
-        """What the bytes so far ask for. After a Request or Unservable further bytes mean nothing; feed no more."""
+        """What the bytes so far ask for. After a whole reading further bytes mean nothing; feed no more."""
+        if not self._held and data.startswith(NATIVE_START):
+            return NativeStart(rest=data[len(NATIVE_START) :])
         self._held += data[: REQUEST_LIMIT_BYTES + 1]
-        if self._held.startswith(b"\0"):
-            return Unservable(reason="a native request, which this gsync does not speak yet")
         line, newline, _ = self._held.partition(b"\n")
         if len(line) + len(newline) > REQUEST_LIMIT_BYTES:
             return Unservable(reason=f"a request longer than {REQUEST_LIMIT_BYTES} bytes")

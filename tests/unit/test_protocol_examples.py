@@ -35,7 +35,16 @@ from gsync.wire.classic import encode_initial, encode_keepalive, parse_directory
 from gsync.wire.foreign import dialled_endpoint, mtime_s
 from gsync.wire.framing import DIRECTORY_LIMIT_BYTES, JsonSplitter
 from gsync.wire.messages import Initial, Keepalive, Refusal
-from gsync.wire.requests import Edition, Reading, Request, RequestReader, SortedNames, Unfinished, Unservable
+from gsync.wire.requests import (
+    Edition,
+    NativeStart,
+    Reading,
+    Request,
+    RequestReader,
+    SortedNames,
+    Unfinished,
+    Unservable,
+)
 
 DOCS = Path(__file__).parents[2] / "docs"
 TRACKER_IP = "192.0.2.1"
@@ -221,6 +230,8 @@ def meaning(reading: Reading) -> str:
     match reading:
         case Request():
             return f"edition {reading.edition.value}: {reading.path}"
+        case NativeStart():
+            return "a native link"
         case Unservable():
             return f"refused: {reading.reason}"
         case Unfinished.NEED_MORE:

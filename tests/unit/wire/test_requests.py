@@ -10,6 +10,7 @@ from gsync.core.names import RelPath
 from gsync.wire.requests import (
     REQUEST_LIMIT_BYTES,
     Edition,
+    NativeStart,
     Reading,
     Request,
     RequestReader,
@@ -77,7 +78,7 @@ def two(name: str) -> Request:
         (b"\xff\xfe", Unservable(reason="not valid UTF-8")),
         (b"\xff\n", Unservable(reason="not valid UTF-8")),
         (b".gsync\n", Unservable(reason="the name of gsync's own folder")),
-        (b"\0\0\0\x10", Unservable(reason="a native request, which this gsync does not speak yet")),
+        (b"\0\0\0\x10", NativeStart(rest=b"\0\0\x10")),
         (b'{"name": "a"}\n', Unservable(reason="no such file here")),
         (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", Unservable(reason="no such file here")),
     ],
