@@ -42,6 +42,16 @@ class NativeFetcher:
         self._links = links
         self._witness = witness
 
+    @property
+    def bytes_received(self) -> int:
+        """How many bytes came in so far, over all links."""
+        return self._links.counts.bytes_received
+
+    @property
+    def late_timeouts(self) -> int:
+        """Timeouts that struck although bytes were here: our own loop was late, and no source was blamed."""
+        return self._links.counts.late_timeouts
+
     def fetch_small(self, wants: Sequence[Wanted], source: Source) -> Iterator[tuple[RelPath, bytes | FetchError]]:
         """The contents of `wants`, verified, as they come; or why one of them did not come, where the next ones still may.
 

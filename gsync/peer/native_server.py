@@ -201,8 +201,7 @@ class NativeServer:
             path = RelPath.parse(name)
         except NameRefused as error:
             raise RemoteProtocolError(f"a content at {name!r}: {error.reason}") from error
-        holders_of = getattr(self._trees, "holders_of", lambda digest: ())
-        for holder in (path, *holders_of(digest)):
+        for holder in (path, *self._trees.holders_of(digest)):
             meta = self._trees.local.get(holder)
             if meta is not None and meta.digest == digest and meta.kind is Kind.FILE:
                 yield holder, meta
