@@ -235,7 +235,7 @@ class Applier:
                 self._trees.note_local(entries)
                 self._trees.synced.update({path: entry.version for path, entry in entries.items()})
                 moved += [*outcome.entries, *outcome.buried]
-        if isinstance(outcome, Published | Released) and outcome.conflict_copy is not None:
+        if isinstance(outcome, Published | Released | Removed) and outcome.conflict_copy is not None:
             self._keep(outcome.path, outcome.conflict_copy)
             moved.insert(0, outcome.conflict_copy[0])
         if isinstance(outcome, Published | Released | Removed) and outcome.remark:

@@ -10,6 +10,7 @@
       by the same content                               the trash, superseded: it is in the folder already
       by other content                                  the trash, unseen, and a remark
     a conflict copy that cannot be read                  the trash, unseen, and a remark
+    a link that the planner did not see                  the same: where it leads cannot be asked any more
 
 Never deletes. The file must have no writer any more: the publisher looks first. Called by the publisher.
 """
@@ -21,7 +22,7 @@ from dataclasses import replace
 from gsync.core.actions import Displaced
 from gsync.core.conflicts import conflict_name
 from gsync.core.diff import disk_seconds
-from gsync.core.model import FileMeta, Fingerprint
+from gsync.core.model import FileMeta, Fingerprint, Kind
 from gsync.core.names import RelPath
 from gsync.core.versions import Version
 from gsync.errors import FileChanged, StorageError
@@ -29,6 +30,10 @@ from gsync.storage.downloads import Placed
 from gsync.storage.filesystem import Folder, OpenFile, Worth
 from gsync.storage.hashing import digest_of
 from gsync.storage.journal import JournalRow
+
+
+class _Unreadable(StorageError):
+    """There is no telling what it holds."""
 
 
 class Places:
@@ -43,31 +48,52 @@ class Places:
         fingerprint = self._folder.staged_fingerprint(row.name)
         if fingerprint is None:
             return Placed()
-        seen = row.expected is not None and fingerprint.same_content_as(row.expected)
+        seen = is_seen(fingerprint, row.expected)
         if seen and row.displaced is not Displaced.CONFLICT_COPY:
             return self._trash(row, Worth.SUPERSEDED if row.displaced is Displaced.TRASH else Worth.UNSEEN)
-        lost = row.loser.version if row.loser is not None else Version.from_mtime(disk_seconds(fingerprint))
-        version = lost if seen else lost.edited_by(self._author, disk_seconds(fingerprint))
-        return self._keep(row, fingerprint, version)
+        try:
+            return self._keep(row, self._loser(row, fingerprint, is_seen=seen))
+        except FileChanged:
+            raise
+        except _Unreadable as error:
+            return self._trash(row, Worth.UNSEEN, remark=f"it could not be read for a conflict copy ({error})")
 
-    def _keep(self, row: JournalRow, fingerprint: Fingerprint, version: Version) -> Placed:
+    def _loser(self, row: JournalRow, fingerprint: Fingerprint, *, is_seen: bool) -> FileMeta:
+        """The entry of the conflict copy: its own version if the planner saw it, else one more edit of ours."""
+        seconds = disk_seconds(fingerprint)
+        lost = row.loser or FileMeta(fingerprint=fingerprint, version=Version.from_mtime(seconds))
+        if fingerprint.kind is not Kind.FILE:
+            if not is_seen or not lost.target:
+                raise _Unreadable(f"a {fingerprint.kind} that was not known")
+            return replace(lost, fingerprint=fingerprint, moved_from=None)
         try:
             digest = self._digest(self._folder.open_staged(row.name))
         except FileChanged:
             raise
         except StorageError as error:
-            return self._trash(row, Worth.UNSEEN, remark=f"it could not be read for a conflict copy ({error})")
-        name = conflict_name(row.path, version=version, digest=digest)
+            raise _Unreadable(str(error)) from error
+        if is_seen:
+            return replace(lost, fingerprint=fingerprint, digest=digest, moved_from=None)
+        version = lost.version.edited_by(self._author, seconds)
+        return FileMeta(fingerprint=fingerprint, version=version, digest=digest, author=self._author)
+
+    def _keep(self, row: JournalRow, loser: FileMeta) -> Placed:
+        name = conflict_name(row.path, version=loser.version, digest=loser.digest)
         if self._folder.put_new(row.name, name):
-            now = fresh(self._folder, name, fingerprint)
-            return Placed(conflict_copy=(name, FileMeta(fingerprint=now, version=version, digest=digest)))
-        if self._holds(name, digest):
+            now = fresh(self._folder, name, loser.fingerprint)
+            return Placed(conflict_copy=(name, replace(loser, fingerprint=now)))
+        if self._holds(name, loser):
             return self._trash(row, Worth.SUPERSEDED)
         return self._trash(row, Worth.UNSEEN, remark=f"its conflict name {name} is taken by something else")
 
-    def _holds(self, path: RelPath, digest: str) -> bool:
+    def _holds(self, path: RelPath, loser: FileMeta) -> bool:
         try:
-            return self._digest(self._folder.open(path)) == digest
+            there = self._folder.look(path)
+            if there is None or there.fingerprint.kind is not loser.kind:
+                return False
+            if loser.kind is Kind.LINK:
+                return there.target == loser.target
+            return self._digest(self._folder.open(path)) == loser.digest
         except StorageError:
             return False
 
@@ -80,10 +106,11 @@ class Places:
             return digest_of(file)
 
 
-def published(folder: Folder, row: JournalRow) -> FileMeta:
-    """The entry of the download of `row`, just renamed to its path."""
-    assert isinstance(row.entry, FileMeta)  # of a download, always
-    return replace(row.entry, fingerprint=fresh(folder, row.path, row.entry.fingerprint))
+def is_seen(came_out: Fingerprint | None, expected: Fingerprint | None) -> bool:
+    """Whether what came out of the folder is what the planner saw in it: a rename keeps all but the ctime."""
+    if came_out is None or expected is None:
+        return False
+    return came_out.kind is expected.kind and came_out.same_content_as(expected)
 
 
 def fresh(folder: Folder, path: RelPath, renamed: Fingerprint) -> Fingerprint:

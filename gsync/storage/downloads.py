@@ -33,7 +33,9 @@ class Download:
     moved_from: RelPath | None = None
     """The path from which this entry's last step moved it."""
     mode: int | None = None
-    """Permission bits; None: those of the file it replaces, else those of any new file."""
+    """Permission bits; None: those of the file it replaces, else those of any new file, as `executable` says."""
+    executable: bool | None = None
+    """Whether it may be run; None: as what it replaces."""
     expected: Fingerprint | None = None
     """What the planner saw at `path`; None: nothing."""
     displaced: Displaced = Displaced.TRASH
@@ -135,6 +137,8 @@ class Removed:
 
     path: RelPath
     tombstone: Tombstone
+    conflict_copy: ConflictCopy | None = None
+    """Where it was kept, when a program that had it open wrote into it at that very instant."""
     trashed: str = ""
     remark: str = ""
 

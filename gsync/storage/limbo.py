@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from gsync.core.actions import Displaced
-from gsync.errors import FileVanished, StorageError
+from gsync.errors import FileVanished, PathRefused, StorageError
 from gsync.storage.displaced import Places
 from gsync.storage.downloads import Placed
 from gsync.storage.filesystem import Folder
@@ -92,7 +92,7 @@ class Limbo:
     def _is_idle(self, held: _Held) -> bool:
         try:
             writer = self._folder.has_writer(held.row.name)
-        except FileVanished:
+        except (FileVanished, PathRefused):  # a link: nobody writes into it
             return True
         if writer is None:
             return self._clock() - held.since >= UNTOLD_S

@@ -1,118 +1,171 @@
-"""Publishing: downloads become files of the folder, in batches, so that a crash at any instant loses nothing.
+"""Publishing: changes are made to the folder, in batches, so that a crash at any instant loses nothing.
 
 One batch, in this order (each step durable before the next begins):
 
-    1. stage         small contents are written to staging; mode and mtime are set
+    1. stage         small contents and links are written to staging; mode and mtime are set (staging.py)
     2. sync          all of them at once
-    3. journal       a row for each, one transaction: "this inode is only a download"
-    4. rename        into a free name, or exchanged with exactly the file that the planner saw
-    5. place         what an exchange brought out goes to the trash or to its conflict name (displaced.py), or waits (limbo.py)
+    3. journal       a row for each change that a crash could leave half done, one transaction
+    4. carry out     each in its turn (steps.py): what is staged takes its name (placements.py), directories are made and what
+                     was deleted goes (directories.py, removals.py), trees are renamed (relocations.py), times and exec bits
+                     are set (adjustments.py); only where exactly that stands which the planner saw
+    5. place         what came out of the folder goes to the trash or to its conflict name (displaced.py), or waits (limbo.py)
     6. sync names    folder, staging, trash
     7. index         entries and agreed versions in, journal rows out, one transaction
 
-A crash before 4 leaves a staged name that holds the inode of its row: a download, to be fetched again. After 4 the path
-holds that inode, and recovery.py finishes the rest. A file that fails drops out with its outcome; the others go on.
+A crash before 4 leaves a staged name that holds the inode of its row: a download, to be fetched again. After 4 the folder is
+as it should be, and recovery.py finishes the rest. A change that fails drops out with its outcome; the others go on.
 
 Blocking; every method runs in one and the same thread (`workers.Pool.DISK`). Knows no greenlets, logs nothing.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import replace
+from typing import Final, assert_never
 
-from gsync.core.model import FileMeta, Fingerprint, Kind
+from gsync.core.model import Entry, FileMeta
 from gsync.core.names import RelPath
 from gsync.core.versions import Version
-from gsync.errors import PathRefused, StorageError
+from gsync.errors import StorageError
 from gsync.storage import recovery
-from gsync.storage.displaced import Places, published
-from gsync.storage.downloads import Download, Outcome, Overtaken, Placed, Published, Released, Unpublished
+from gsync.storage.adjustments import Adjustments
+from gsync.storage.directories import Directories
+from gsync.storage.displaced import Places
+from gsync.storage.downloads import (
+    Adjustment,
+    Change,
+    Download,
+    NewDirectory,
+    NewLink,
+    Outcome,
+    Overtaken,
+    Placed,
+    Released,
+    Relocation,
+    Removal,
+    Unpublished,
+)
 from gsync.storage.filesystem import Folder, Staged
 from gsync.storage.index import Index
 from gsync.storage.journal import JournalRow, RowState
 from gsync.storage.limbo import Limbo
+from gsync.storage.partials import Partial, Partials
+from gsync.storage.placements import Placements
+from gsync.storage.relocations import Relocations
+from gsync.storage.removals import Removals
+from gsync.storage.staging import Ready, Staging
+from gsync.storage.steps import Step, in_turn, touched
 
 BATCH_MAX_FILES: Final = 500
 BATCH_MAX_BYTES: Final = 32 * 1024 * 1024
 """How much one call should be given: each file of a batch keeps a descriptor open until the batch is durable."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ready:
-    """A download in staging, complete but not yet durable."""
-
-    download: Download
-    staged: Staged
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Moved:
-    """A download that stands at its path, though not yet durably; `placed` is None while what it displaced is in limbo."""
-
-    row: JournalRow
-    meta: FileMeta
-    placed: Placed | None
-
-
 class Publisher:
-    """The only hand that puts files into `folder`; one for each open folder. `clock` is monotonic, in seconds."""
+    """The only hand that changes `folder`; one for each open folder. `clock` is monotonic, both are in seconds."""
 
-    def __init__(self, folder: Folder, index: Index, *, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        index: Index,
+        *,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         self._folder = folder
         self._index = index
+        self._wall_clock = wall_clock
         self._limbo = Limbo(folder, Places(folder, author=index.author), clock=clock)
-        self._unagreed: list[_Moved] = []
+        self._staging = Staging(folder)
+        self._placements = Placements(folder, self._limbo)
+        self._directories = Directories(folder, self._limbo)
+        self._removals = Removals(folder, self._limbo)
+        self._adjustments = Adjustments(folder)
+        self._relocations = Relocations(folder)
+        self._partials = Partials()
+        self._resumable: dict[str, str] = {}  # staged name -> digest, of downloads that are being written
+        self._unagreed: list[Step] = []
         self._owed: set[str] = set()  # names of downloads that are gone, whose rows go with the next transaction
 
     def recover(self) -> list[Released]:
         """Finish what a crash interrupted; once, before anything else and before `Index.load`. Raises `StorageError`."""
-        return recovery.recover(self._folder, self._index, self._limbo)
+        return recovery.recover(self._folder, self._index, self._limbo, self._partials, now_s=self._wall_clock())
 
-    def begin(self, path: RelPath) -> Staged:
-        """A staged file for a large download, journalled, so that a crash leaves nothing to wonder about."""
+    def begin(self, path: RelPath, *, digest: str = "", size: int = 0) -> Staged:
+        """A staged file for a large download of `size` bytes (0: untold), journalled, so that a crash leaves no riddle.
+
+        With its `digest` it can be resumed, after `keep` or a crash.
+        """
+        if size:
+            self._folder.require_space(size)  # before a byte of it is fetched for nothing
         staged = self._folder.stage()
-        row = JournalRow(
-            name=staged.name,
-            path=path,
-            state=RowState.OPEN,
-            entry=FileMeta(fingerprint=staged.fingerprint(), version=Version.from_mtime(0)),
-        )
         try:
-            self._index.record(journal=[row])
+            entry = FileMeta(fingerprint=staged.fingerprint(), version=Version.from_mtime(0), digest=digest)
+            self._index.record(journal=[JournalRow(name=staged.name, path=path, state=RowState.OPEN, entry=entry)])
         except StorageError:
-            self._discard([staged])
+            self._forget(staged)
             raise
+        if digest:
+            self._resumable[staged.name] = digest
         return staged
+
+    def partial(self, digest: str) -> Staged | None:
+        """What there is of the content with `digest` from an interrupted download; it is yours as if `begin` had made it.
+
+        Which of its bytes are good nobody knows: read it again.
+        """
+        found = self._partials.take(digest)
+        if found is None:
+            return None
+        try:
+            staged = self._folder.reopen_staged(found.name)
+        except StorageError:
+            self._owed.add(found.name)
+            return None
+        if staged.inode != found.inode:  # somebody put something else there: not ours to write into
+            staged.close()
+            return None
+        self._resumable[staged.name] = digest
+        return staged
+
+    def keep(self, staged: Staged) -> None:
+        """Leave a download for later, if `begin` was told its digest; else this is `abandon`. Raises `StorageError`."""
+        digest = self._resumable.pop(staged.name, "")
+        if not digest:
+            self.abandon(staged)
+            return
+        now = staged.fingerprint()
+        staged.close()
+        kept = Partial(name=staged.name, digest=digest, inode=now.inode, size=now.size, since_s=now.mtime_ns / 1e9)
+        going = [one.name for one in self._partials.keep([kept], now_s=self._wall_clock())]
+        if going:
+            self._index.record(forget=going)
+            for name in going:
+                self._folder.unlink_staged(name)
 
     def abandon(self, staged: Staged) -> None:
         """Forget a download that `begin` made and that was not published. Raises `StorageError`: the start will forget it."""
-        self._discard([staged])
+        self._forget(staged)
         self._index.record(forget=[staged.name])
 
-    def publish(self, batch: Sequence[Download]) -> list[Outcome]:
-        """The outcome of each download, in the order of `batch`; their contents are used up, whatever the outcome."""
+    def publish(self, batch: Sequence[Change]) -> list[Outcome]:
+        """The outcome of each change, in the order of `batch`; contents are used up, whatever the outcome."""
         outcomes: dict[int, Outcome] = {}
-        ready = self._stage(batch, outcomes)
-        rows = self._journal(self._make_durable(ready, outcomes), outcomes)
-        moved: dict[int, _Moved] = {}
-        for position, row in rows.items():
-            result = self._move(row)
-            if isinstance(result, _Moved):
-                moved[position] = result
-            else:
-                outcomes[position] = result
-        agreed = self._agree(list(moved.values()), dropped=[row for at, row in rows.items() if at not in moved])
-        outcomes.update(zip(moved, agreed, strict=True))
+        ready = self._journal(self._make_durable(self._stage(batch, outcomes), outcomes), outcomes)
+        steps = {at: self._carry_out(batch[at], ready[at].row) for at in in_turn(batch) if at in ready}
+        outcomes.update(zip(steps, self._agree(list(steps.values())), strict=True))
         return [outcomes[position] for position in range(len(batch))]
 
-    def review_limbo(self) -> list[Published | Released]:
+    def review_limbo(self) -> list[Outcome | Released]:
         """What had to wait and has now been finished; to be asked about each second."""
         unagreed, self._unagreed = self._unagreed, []
         agreed = self._agree(unagreed) if unagreed else []
-        finished: list[Published | Released] = [one for one in agreed if isinstance(one, Published)]
+        finished = [
+            step.outcome for step, now in zip(unagreed, agreed, strict=True) if step.is_done and now is step.outcome
+        ]
         taken_back = self._limbo.look_again()
         settled = [(row, self._limbo.settle(row)) for row in self._limbo.rows()]
         released = {row.name: _released(row, placed) for row, placed in settled if placed is not None}
@@ -125,170 +178,128 @@ class Publisher:
         return [*finished, *released.values()]
 
     def busy_paths(self) -> frozenset[RelPath]:
-        """Paths that were published but that the index could not yet be told of: a scan must not take them for edits."""
-        return frozenset(moved.row.path for moved in self._unagreed)
+        """Paths that were changed but that the index could not yet be told of: a scan must not take them for edits."""
+        return frozenset(path for step in self._unagreed for path in step.entries)
 
-    def _stage(self, batch: Sequence[Download], outcomes: dict[int, Outcome]) -> dict[int, _Ready]:
-        ready: dict[int, _Ready] = {}
-        for position, download in enumerate(batch):
+    def _stage(self, batch: Sequence[Change], outcomes: dict[int, Outcome]) -> dict[int, Ready]:
+        ready: dict[int, Ready] = {}
+        busy = set(self.busy_paths())
+        for position, change in enumerate(batch):
+            staged = change.content if isinstance(change, Download) and not isinstance(change.content, bytes) else None
+            paths = touched(change)
+            if not busy.isdisjoint(paths):  # whoever asked for this could not know what stands there by now
+                if staged is not None:
+                    self._forget(staged)
+                outcomes[position] = Overtaken(path=change.path)
+                continue
+            busy.update(paths)
             try:
-                ready[position] = _Ready(download=download, staged=self._staged(download))
+                ready[position] = self._staging.ready(change)
             except StorageError as error:
-                outcomes[position] = Unpublished(path=download.path, error=error)
+                outcomes[position] = Unpublished(path=change.path, error=error)
+                if staged is not None:
+                    self._owed.add(staged.name)
+            if staged is not None:
+                self._resumable.pop(staged.name, None)
         return ready
 
-    def _staged(self, download: Download) -> Staged:
-        staged = download.content
-        if isinstance(staged, bytes):
-            self._folder.require_space(len(staged))
-            content, staged = staged, self._folder.stage()
-        else:
-            content = b""
-        try:
-            if content:
-                staged.write(content)
-            staged.finish(mtime_ns=download.mtime_ns, mode=self._mode(download))
-        except StorageError:
-            self._discard([staged])
-            raise
-        return staged
-
-    def _mode(self, download: Download) -> int:
-        if download.mode is not None:
-            return download.mode
-        return self._folder.new_file_mode if download.expected is None else download.expected.mode & 0o777
-
-    def _make_durable(self, ready: Mapping[int, _Ready], outcomes: dict[int, Outcome]) -> dict[int, _Ready]:
-        if not ready:
-            return {}
-        failed = self._folder.sync([one.staged for one in ready.values()])
-        self._discard(failed)
-        names = {staged.name for staged in failed}
+    def _make_durable(self, ready: Mapping[int, Ready], outcomes: dict[int, Outcome]) -> dict[int, Ready]:
+        staged = [one.staged for one in ready.values() if one.staged is not None]
+        failed = {one.name for one in self._folder.sync(staged)} if staged else set()
+        durable: dict[int, Ready] = {}
         for position, one in ready.items():
-            if one.staged.name in names:
-                error = StorageError(f"{one.download.path}: the disk did not take it")
-                outcomes[position] = Unpublished(path=one.download.path, error=error)
-        return {position: one for position, one in ready.items() if one.staged.name not in names}
+            if one.row is not None and one.row.name in failed:
+                self._discard([one])
+                error = StorageError(f"{one.row.path}: the disk did not take it")
+                outcomes[position] = Unpublished(path=one.row.path, error=error)
+            else:
+                durable[position] = one
+        return durable
 
-    def _journal(self, ready: Mapping[int, _Ready], outcomes: dict[int, Outcome]) -> dict[int, JournalRow]:
-        rows = {position: _row(one.download, one.staged) for position, one in ready.items()}
+    def _journal(self, ready: dict[int, Ready], outcomes: dict[int, Outcome]) -> dict[int, Ready]:
+        rows = {position: one.row for position, one in ready.items() if one.row is not None}
         for one in ready.values():
-            one.staged.close()  # before the rename: a watcher would see a close under the new name as an edit
+            if one.staged is not None:
+                one.staged.close()  # before the rename: a watcher would see a close under the new name as an edit
+        if not rows:
+            return ready
         try:
             self._index.record(journal=rows.values())
         except StorageError as error:
-            self._discard(one.staged for one in ready.values())
+            self._discard(ready.values())
             outcomes.update({at: Unpublished(path=row.path, error=error) for at, row in rows.items()})
-            return {}
-        return rows
+            return {position: one for position, one in ready.items() if one.row is None}
+        return ready
 
-    def _move(self, row: JournalRow) -> _Moved | Overtaken | Unpublished:
-        """Steps 4 and 5 for one file."""
+    def _carry_out(self, change: Change, row: JournalRow | None) -> Step:
+        """Steps 4 and 5 for one change."""
         try:
-            if row.expected is None:
-                if not self._folder.put_new(row.name, row.path):
-                    _require_file(
-                        self._folder.fingerprint(row.path), row.path
-                    )  # no file goes where a link stands: say so
-                    return Overtaken(path=row.path)
-                return _Moved(row=row, meta=self._meta(row), placed=Placed())
-            if self._folder.fingerprint(row.path) != row.expected or not self._folder.exchange(row.name, row.path):
-                return Overtaken(path=row.path)
-            self._check_displaced(row)
+            match change:
+                case Relocation():
+                    return self._relocations.relocate(change)
+                case Adjustment():
+                    return self._adjustments.adjust(change, row)
+                case _:
+                    assert row is not None
+            match change:
+                case Download() | NewLink():
+                    return self._placements.place(row)
+                case NewDirectory():
+                    return self._directories.make(row)
+                case Removal():
+                    return self._removals.remove(row)
+                case unreachable:
+                    assert_never(unreachable)
         except StorageError as error:
-            return Unpublished(path=row.path, error=error)
-        return _Moved(row=row, meta=self._meta(row), placed=self._limbo.settle(row))
+            return Step(outcome=Unpublished(path=change.path, error=error), row=row)
 
-    def _check_displaced(self, row: JournalRow) -> None:
-        """Put back what an exchange brought out when that is no regular file, and raise `PathRefused`."""
-        try:
-            _require_file(self._folder.staged_fingerprint(row.name), row.path)
-        except PathRefused:
-            self._folder.exchange(row.name, row.path)
-            raise
-        except StorageError:
-            return  # it cannot be looked at now; limbo will
-
-    def _meta(self, row: JournalRow) -> FileMeta:
-        return published(self._folder, row)
-
-    def _agree(self, moved: Sequence[_Moved], *, dropped: Iterable[JournalRow] = ()) -> list[Published | Unpublished]:
-        """Steps 6 and 7: the outcome of each of `moved`. The rows of `dropped` downloads go, and then the downloads."""
+    def _agree(self, steps: Sequence[Step]) -> list[Outcome]:
+        """Steps 6 and 7: the outcome of each of `steps`. The rows of downloads that were not used go, and then the downloads."""
         downloads: list[str] = []
-        waiting = [replace(one.row, state=RowState.LIMBO) for one in moved if one.placed is None]
-        for row in dropped:
+        waiting = [step.waiting for step in steps if step.waiting is not None]
+        for row in (step.row for step in steps if not step.is_done):
+            if row is None or row.state is not RowState.STAGED:
+                continue
             if recovery.holds_download(self._folder, row):
                 downloads.append(row.name)
             else:  # a half-done exchange: whatever the name holds now, it is not ours to unlink
                 self._limbo.hold(row)
                 waiting.append(replace(row, state=RowState.LIMBO))
-        entries, synced = _learnt(moved)
-        forget = [*downloads, *self._owed, *(one.row.name for one in moved if one.placed is not None)]
+        entries: dict[RelPath, Entry] = {}
+        synced: dict[RelPath, Version] = {}
+        for step in steps:
+            entries |= step.entries
+            synced |= step.synced
+        forget = [*self._owed, *(step.row.name for step in steps if step.row is not None)]
         try:
-            if moved:
+            if any(step.renamed for step in steps):
                 self._folder.sync_names()
             if entries or waiting or forget:
                 self._index.record(entries=entries, synced=synced, journal=waiting, forget=forget)
         except StorageError as error:
-            self._unagreed += moved
-            return [Unpublished(path=one.row.path, error=error) for one in moved]
+            self._unagreed += steps
+            return [_untold(step, error) for step in steps]
         self._owed.clear()
         for name in downloads:
             with suppress(StorageError):  # without its row it goes to the trash at the next start
                 self._folder.unlink_staged(name)
-        return [_published(one) for one in moved]
+        return [step.outcome for step in steps]
 
-    def _discard(self, staged: Iterable[Staged]) -> None:
-        """Forget downloads that were never near the folder."""
-        for one in staged:
-            one.close()
-            self._owed.add(one.name)
-            with suppress(StorageError):  # the look at start clears what stays
-                self._folder.unlink_staged(one.name)
+    def _forget(self, staged: Staged) -> None:
+        self._resumable.pop(staged.name, None)
+        staged.close()
+        self._owed.add(staged.name)
+        with suppress(StorageError):  # the look at start clears what stays
+            self._folder.unlink_staged(staged.name)
 
-
-def _require_file(there: Fingerprint | None, path: RelPath) -> None:
-    if there is not None and there.kind is not Kind.FILE:
-        raise PathRefused(f"{path}: a {there.kind}")
+    def _discard(self, ready: Iterable[Ready]) -> None:
+        """Forget what was never near the folder."""
+        self._owed.update(self._staging.discard(ready))
 
 
-def _row(download: Download, staged: Staged) -> JournalRow:
-    return JournalRow(
-        name=staged.name,
-        path=download.path,
-        state=RowState.STAGED,
-        entry=FileMeta(
-            fingerprint=staged.fingerprint(),
-            version=download.version,
-            digest=download.digest,
-            author=download.author,
-            moved_from=download.moved_from,
-        ),
-        expected=download.expected,
-        displaced=download.displaced,
-        loser=download.loser,
-    )
-
-
-def _learnt(moved: Iterable[_Moved]) -> tuple[dict[RelPath, FileMeta], dict[RelPath, Version]]:
-    entries: dict[RelPath, FileMeta] = {}
-    for one in moved:
-        entries[one.row.path] = one.meta
-        if one.placed is not None and one.placed.conflict_copy is not None:
-            path, meta = one.placed.conflict_copy
-            entries[path] = meta
-    return entries, {one.row.path: one.meta.version for one in moved}
-
-
-def _published(moved: _Moved) -> Published:
-    placed = moved.placed or Placed()
-    return Published(
-        path=moved.row.path,
-        meta=moved.meta,
-        conflict_copy=placed.conflict_copy,
-        trashed=placed.trashed,
-        remark=placed.remark,
-    )
+def _untold(step: Step, error: StorageError) -> Outcome:
+    """What may be said of a step that the index could not be told of."""
+    return Unpublished(path=step.outcome.path, error=error) if step.is_done else step.outcome
 
 
 def _released(row: JournalRow, placed: Placed) -> Released:

@@ -8,10 +8,11 @@ from pathlib import Path
 from gsync.core.actions import Displaced
 from gsync.core.blocks import digest_of_bytes
 from gsync.core.diff import Changes, Seen, diff
-from gsync.core.model import Entry, FileMeta, Fingerprint
+from gsync.core.model import Entry, FileMeta, Fingerprint, Tombstone
+from gsync.core.moves import paired
 from gsync.core.names import RelPath
-from gsync.core.versions import Version
-from gsync.storage.downloads import Download, Outcome, Released
+from gsync.core.versions import Version, join
+from gsync.storage.downloads import Change, Download, NewDirectory, NewLink, Outcome, Released, Removal
 from gsync.storage.index import Index
 from gsync.storage.journal import JournalRow
 from gsync.storage.memory import MemoryFolder
@@ -22,6 +23,8 @@ START_S = 1_700_000_000
 NEW_S = START_S + 1_000
 LATER_NS = (START_S + 5_000) * 10**9
 AUTHOR_OF_OLD = Version.from_vector({"0123456789abcdef": 3, "mtime": START_S})
+THEIRS = Version.from_vector({"aa": 1, "mtime": NEW_S})
+"""Somebody else's step."""
 
 
 class Crash(BaseException):
@@ -91,20 +94,46 @@ class World:
         self.index.record(entries={path: meta}, synced={path: version})
         return meta
 
+    def save_link(self, name: str, target: str, *, version: Version = AUTHOR_OF_OLD) -> FileMeta:
+        """A link of the person that the index knows."""
+        path = RelPath.parse(name)
+        self.folder.link(name, target)
+        digest = digest_of_bytes(target.encode())
+        meta = FileMeta(fingerprint=self.shown(path), version=version, digest=digest, target=target)
+        self.index.record(entries={path: meta}, synced={path: version})
+        return meta
+
+    def save_directory(self, name: str, *, version: Version = AUTHOR_OF_OLD) -> FileMeta:
+        """A directory of the person that the index knows."""
+        path = RelPath.parse(name)
+        self.folder.mkdir(name)
+        meta = FileMeta(fingerprint=self.shown(path), version=version)
+        self.index.record(entries={path: meta}, synced={path: version})
+        return meta
+
     def shown(self, path: RelPath) -> Fingerprint:
         fingerprint = self.folder.fingerprint(path)
         assert fingerprint is not None
         return fingerprint
 
-    def publish(self, *downloads: Download) -> list[Outcome]:
-        return self.publisher.publish(downloads)
+    def publish(self, *batch: Change) -> list[Outcome]:
+        return self.publisher.publish(batch)
 
     def changes(self) -> Changes:
         """What a scan would find to be different from what the index knows."""
-        known = self.index.load().local
+        contents = self.index.load()
+        known = contents.local
         found = scan(self.folder, known, now_ns=LATER_NS)
-        seen = {path: Seen(fingerprint=one.fingerprint) for path, one in found.files.items()}
-        return diff(known, seen, author=self.index.author, has_history=False, rewritten=found.rewritten)
+        seen = {path: Seen(fingerprint=one.fingerprint, target=one.target) for path, one in found.files.items()}
+        return diff(
+            known,
+            seen,
+            author=self.index.author,
+            buried=contents.buried,
+            moved=paired(known, seen),
+            has_history=False,
+            rewritten=found.rewritten,
+        )
 
     def edits(self) -> set[RelPath]:
         """The paths that a scan would take for edits made here."""
@@ -143,3 +172,35 @@ def download(
         displaced=displaced,
         loser=over,
     )
+
+
+def directory(name: str, *, over: FileMeta | None = None, displaced: Displaced = Displaced.TRASH) -> NewDirectory:
+    """A directory that replaces what `over` says, or nothing."""
+    return NewDirectory(
+        path=RelPath.parse(name),
+        version=THEIRS,
+        author="aa",
+        expected=over.fingerprint if over else None,
+        displaced=displaced,
+        loser=over,
+    )
+
+
+def link(name: str, target: str, *, over: FileMeta | None = None, displaced: Displaced = Displaced.TRASH) -> NewLink:
+    """A link that replaces what `over` says, or nothing."""
+    return NewLink(
+        path=RelPath.parse(name),
+        version=THEIRS,
+        target=target,
+        digest=digest_of_bytes(target.encode()),
+        author="aa",
+        expected=over.fingerprint if over else None,
+        displaced=displaced,
+        loser=over,
+    )
+
+
+def removal(name: str, over: FileMeta, *, displaced: Displaced = Displaced.TRASH) -> Removal:
+    """The removal of what `over` says."""
+    grave = Tombstone(version=join([over.version, THEIRS]), kind=over.kind, digest=over.digest, author="aa")
+    return Removal(path=RelPath.parse(name), expected=over, tombstone=grave, displaced=displaced)

@@ -1,0 +1,78 @@
+"""Removals: what was deleted elsewhere goes from the folder, a file or link to the trash, a directory if nothing is in it.
+
+    at the path                             so
+    --------------------------------------  --------------------------------------------------------------------------
+    what the planner saw, a file or link    taken out; trash, or limbo while a program has it open; removed
+    that directory, empty                   removed
+    that directory, with things in it       it stays for them; the tombstone keeps its inode; removed, for all others
+    nothing                                 removed
+    anything else                           overtaken: it stands as it stood
+
+Called by the publisher.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gsync.core.model import Fingerprint, Kind, Tombstone
+from gsync.storage.downloads import Placed, Removed
+from gsync.storage.filesystem import Folder
+from gsync.storage.journal import JournalRow
+from gsync.storage.limbo import Limbo
+from gsync.storage.steps import Step, entries_of, overtaken
+from gsync.storage.takings import Refused, take
+
+
+class Removals:
+    """Removes from `folder`."""
+
+    def __init__(self, folder: Folder, limbo: Limbo) -> None:
+        self._folder = folder
+        self._limbo = limbo
+
+    def remove(self, row: JournalRow) -> Step:
+        """The step that was taken. Raises `StorageError`: nothing was touched."""
+        there = self._folder.fingerprint(row.path)
+        if there is None:
+            return _removed(row)
+        if row.expected is None or there.kind is not row.expected.kind:
+            return overtaken(row.path, row)
+        if there.kind is Kind.DIRECTORY:
+            return self._remove_directory(row, there)
+        if there != row.expected:
+            return overtaken(row.path, row)
+        taken = take(self._folder, self._limbo, row)
+        if taken is None:
+            return _removed(row)
+        if isinstance(taken, Refused):
+            return replace(overtaken(row.path, row), waiting=taken.waiting, renamed=True)
+        placed = self._limbo.settle(taken.row)
+        return replace(_removed(row, placed), waiting=taken.row if placed is None else None)
+
+    def _remove_directory(self, row: JournalRow, there: Fingerprint) -> Step:
+        assert row.expected is not None
+        if there.inode != row.expected.inode:
+            return overtaken(row.path, row)
+        if self._folder.remove_directory(row.path):
+            return _removed(row)
+        return _removed(row, leftover_inode=there.inode)
+
+
+def _removed(row: JournalRow, placed: Placed | None = None, *, leftover_inode: int = 0) -> Step:
+    assert isinstance(row.entry, Tombstone)  # of a removal, always
+    tombstone = replace(row.entry, leftover_inode=leftover_inode)
+    where = placed or Placed()
+    outcome = Removed(
+        path=row.path,
+        tombstone=tombstone,
+        conflict_copy=where.conflict_copy,
+        trashed=where.trashed,
+        remark=where.remark,
+    )
+    return Step(
+        outcome=outcome,
+        row=row,
+        entries=entries_of(row.path, tombstone, placed),
+        synced={row.path: tombstone.version},
+    )

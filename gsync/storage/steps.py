@@ -1,0 +1,105 @@
+"""What one change of a batch did to the folder, before that is durable: the steps that the publisher then agrees upon together.
+
+Made by the rooms that carry changes out (placements, removals, directories, relocations, adjustments); says in which turn they
+go. Values only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from gsync.core.model import Entry, Kind
+from gsync.core.names import RelPath
+from gsync.core.versions import Version
+from gsync.storage.downloads import (
+    Adjustment,
+    Change,
+    Download,
+    Moved,
+    NewDirectory,
+    NewLink,
+    Outcome,
+    Overtaken,
+    Placed,
+    Published,
+    Relocation,
+    Removal,
+    Removed,
+)
+from gsync.storage.journal import JournalRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """The outcome of a change, and what the index must learn before anybody may hear of it."""
+
+    outcome: Outcome
+    row: JournalRow | None
+    """Its row in the journal, which goes when the index knows the rest; None for a change that needs none."""
+    entries: Mapping[RelPath, Entry] = field(default_factory=dict)
+    synced: Mapping[RelPath, Version] = field(default_factory=dict)
+    waiting: JournalRow | None = None
+    """The row of a file that was taken out of the folder and is in limbo now."""
+    renamed: bool = True
+    """Whether names of the folder were touched, so that they must be made durable."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the folder is as it was asked for."""
+        return isinstance(self.outcome, Published | Removed | Moved)
+
+
+def overtaken(path: RelPath, row: JournalRow | None) -> Step:
+    """Nothing was touched: something else stands there than the planner saw."""
+    return Step(outcome=Overtaken(path=path), row=row, renamed=False)
+
+
+def entries_of(path: RelPath, entry: Entry, placed: Placed | None) -> Mapping[RelPath, Entry]:
+    """What the index learns of `path`, and of the conflict copy that had to be made for it."""
+    if placed is None or placed.conflict_copy is None:
+        return {path: entry}
+    kept_as, copy = placed.conflict_copy
+    return {path: entry, kept_as: copy}
+
+
+def in_turn(batch: Sequence[Change]) -> list[int]:
+    """The positions of `batch` in the order in which its changes can be made.
+
+    Whole trees move first, while everything stands where it was seen. What is to be free is freed before anything is put
+    there, directories stand before what is in them and go after it; what takes the place of a directory comes after that.
+    """
+    return sorted(range(len(batch)), key=lambda at: _turn(batch[at]))
+
+
+def touched(change: Change) -> Collection[RelPath]:
+    """Every path whose entry `change` sets."""
+    if isinstance(change, Relocation):
+        return {change.path, change.source, *change.entries, *change.buried}
+    return (change.path,)
+
+
+def _turn(change: Change) -> tuple[int, int]:
+    depth = change.path.count("/")
+    match change:
+        case Relocation():
+            return 0, 0
+        case Removal() if change.expected.kind is not Kind.DIRECTORY:
+            return 1, 0
+        case NewDirectory():
+            return 2, depth
+        case Download() | NewLink() if not _is_over_directory(change):
+            return 3, 0
+        case Removal():
+            return 4, -depth
+        case Download() | NewLink():
+            return 5, 0
+        case Adjustment():
+            return 6, 0
+        case unreachable:
+            assert_never(unreachable)
+
+
+def _is_over_directory(change: Download | NewLink) -> bool:
+    return change.expected is not None and change.expected.kind is Kind.DIRECTORY
