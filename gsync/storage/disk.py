@@ -72,6 +72,11 @@ class DiskFolder:
         return self._own.root_id
 
     @property
+    def root_fd(self) -> int:
+        """The descriptor of the folder itself, for `open_watcher`; it stays ours."""
+        return self._root_fd
+
+    @property
     def own_fd(self) -> int:
         """The descriptor of `.gsync/`, for `Index.open`; it stays ours."""
         return self._own.fd

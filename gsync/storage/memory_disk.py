@@ -72,7 +72,7 @@ Change = tuple[tuple[str, Node | None], ...]
 
 
 class MemoryDisk:
-    """Names and inodes; `names` is for looking at, `rename` changes it."""
+    """Names and inodes; `names` is for looking at, `rename` changes it. `on_names`, `on_write`, `on_close` tell a watcher."""
 
     def __init__(self, *, wall_clock: Callable[[], float], capacity: int, mtime_step_ns: int) -> None:
         self.names: dict[str, Node] = {}
@@ -84,6 +84,9 @@ class MemoryDisk:
         self._adjusted: list[tuple[Node, int, int]] = []
         self._inodes = 0
         self._tick = 0
+        self.on_names: Callable[[Change], None] = nobody
+        self.on_write: Callable[[Node], None] = nobody
+        self.on_close: Callable[[Node], None] = nobody
 
     @property
     def free(self) -> int:
@@ -109,12 +112,17 @@ class MemoryDisk:
         start = name + "/" if name else ""
         return (other for other in sorted(self.names) if other.startswith(start))
 
+    def names_of(self, node: Node) -> list[str]:
+        """The names that lead to `node`."""
+        return [name for name, other in self.names.items() if other is node]
+
     def touch(self, node: Node, *, mtime_ns: int | None = None) -> None:
         """Set ctime to now, and mtime (now, if None) as coarsely as this disk keeps it."""
         now_ns = self._now_ns()
         mtime_ns = now_ns if mtime_ns is None else mtime_ns
         node.mtime_ns = mtime_ns - mtime_ns % self._mtime_step_ns
         node.ctime_ns = now_ns
+        self.on_write(node)
 
     def rename(self, *change: tuple[str, Node | None]) -> None:
         """Give or free names in one step; as on a real disk this sets the ctime of what is renamed."""
@@ -123,6 +131,7 @@ class MemoryDisk:
                 node.ctime_ns = self._now_ns()
         _apply(self.names, change)
         self._renames.append(change)
+        self.on_names(change)
 
     def move_tree(self, source: str, target: str) -> None:
         """Rename `source`, with all that is in it, in one step."""
@@ -133,6 +142,7 @@ class MemoryDisk:
         change = (*freed, (target, moved), *((new, node) for _, new, node in inside))
         _apply(self.names, change)
         self._renames.append(change)
+        self.on_names(((source, None), (target, moved)))
 
     def adjust(self, node: Node, *, mtime_ns: int, mode: int) -> None:
         """Set mtime and mode; a power cut before `sync_names` undoes it."""
@@ -162,6 +172,10 @@ class MemoryDisk:
     def _now_ns(self) -> int:
         self._tick += 1  # two changes within one instant of the clock still differ
         return int(self._wall_clock() * _NS) + self._tick
+
+
+def nobody(_: object) -> None:
+    """Hears what a watcher would be told, where there is none."""
 
 
 def _apply(names: dict[str, Node], change: Change) -> None:

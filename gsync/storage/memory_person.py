@@ -54,11 +54,15 @@ class Person:
 
     def hide(self, name: str) -> None:
         """Take the permission to read what stands at `name`, and with it all that is in it; `show` gives it back."""
-        self.disk.names[name].odd = UNREADABLE
+        node = self.disk.names[name]
+        node.odd = UNREADABLE
+        self.disk.on_write(node)
 
     def show(self, name: str) -> None:
         """Undo `hide`."""
-        self.disk.names[name].odd = ""
+        node = self.disk.names[name]
+        node.odd = ""
+        self.disk.on_write(node)
 
     def chmod(self, name: str, mode: int) -> None:
         """Set the permission bits of `name`."""
@@ -79,15 +83,23 @@ class Person:
         self.disk.sync_names()
 
     def hold_open(self, name: str) -> Node:
-        """Open the file at `name` for writing, for `write_into`; taking one from its `writers` closes it."""
+        """Open the file at `name` for writing, for `write_into`, until `let_go`."""
         node = self.disk.names[name]
         node.writers += 1
         return node
+
+    def let_go(self, node: Node) -> None:
+        """Close what `hold_open` opened."""
+        node.writers -= 1
+        if not node.writers:
+            self.disk.on_close(node)
 
     def write_into(self, node: Node, content: bytes, *, mtime_ns: int | None = None) -> None:
         """Write through an open descriptor, wherever the file's name is now."""
         node.content = node.durable = content
         self.disk.touch(node, mtime_ns=mtime_ns)
+        if not node.writers:
+            self.disk.on_close(node)
 
     def crash(self, *, keep: int = 0) -> None:
         """Cut the power; of the changes of names since `sync_names` the first `keep` are on the disk."""
