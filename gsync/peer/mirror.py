@@ -11,9 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-
-from gsync.core.blocks import block_digest
+from gsync.core.marks import digest_text, record_mark
 from gsync.core.model import Kind, Offer, Record
 from gsync.core.names import RelPath
 from gsync.core.pausing import Pause, no_pause, paused
@@ -21,16 +19,13 @@ from gsync.errors import NameRefused, RemoteProtocolError
 from gsync.peer.neighbourhood import Neighbourhood
 from gsync.wire.messages import Refusal
 from gsync.wire.native import Delta, Held, Snapshot
-from gsync.wire.records import parse_paths, parse_record, wire_record
+from gsync.wire.records import parse_paths, parse_record
 
 RECORDS_MAX: Final = 2 * 1024 * 1024
 """Paths that a tracker may tell of; one more ends the connection."""
 
 DELTAS_HELD_MAX: Final = 256
 """Deltas that wait for the end of a snapshot; with one more it is needed anew."""
-
-_MARK_BYTES: Final = 16
-_ENCODER: Final = msgspec.json.Encoder()
 
 REFUSALS_KEPT: Final = 10
 """Bad records of which the reason is told; of the others only how many there are."""
@@ -69,7 +64,7 @@ class Mirror:
     @property
     def digest(self) -> str:
         """The digest of the directory as of `seq`."""
-        return spelled(self._sum)
+        return digest_text(self._sum)
 
     @property
     def is_whole(self) -> bool:
@@ -193,13 +188,3 @@ class _Gathering:
 
     def news(self, *, whole: bool) -> News:
         return News(offers=self.offers, whole=whole, refused=tuple(self.refused), refusals=self.refusals)
-
-
-def record_mark(record: Record) -> int:
-    """What `record` adds to the digest of a directory, and takes out of it again."""
-    return int.from_bytes(block_digest(_ENCODER.encode(wire_record(record)))[:_MARK_BYTES], "big") or 1
-
-
-def spelled(total: int) -> str:
-    """A digest as it is sent."""
-    return total.to_bytes(_MARK_BYTES, "big").hex()

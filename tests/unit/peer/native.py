@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 import gevent
 
 from gsync.core.blocks import digest_of_bytes
+from gsync.core.marks import digest_text, record_mark
 from gsync.core.model import Kind, Record
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.versions import Version
 from gsync.errors import ConnectionBroken
 from gsync.net.simulation import World
 from gsync.net.transport import Stream
-from gsync.peer.mirror import record_mark, spelled
 from gsync.wire.frames import NATIVE_START, FrameSplitter, frame
 from gsync.wire.framing import TRACKER_LIMIT_BYTES, JsonSplitter
 from gsync.wire.native import (
@@ -74,7 +74,7 @@ def digest_of(*records: Record) -> str:
     total = 0
     for one in records:
         total ^= record_mark(one)
-    return spelled(total)
+    return digest_text(total)
 
 
 def framed(*messages: FromTracker | ToTracker) -> bytes:

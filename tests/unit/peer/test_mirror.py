@@ -13,7 +13,7 @@ from gsync.peer import mirror
 from gsync.peer.mirror import DELTAS_HELD_MAX, REFUSALS_KEPT, Mirror, News
 from gsync.peer.neighbourhood import Neighbourhood, Whereabouts
 from gsync.wire.native import Delta, Held, Snapshot
-from gsync.wire.records import WireRecord, wire_record
+from gsync.wire.records import WireRecord
 from tests.unit.peer.native import classic, digest_of, held, record, row
 from tests.unit.peer.world import path, v
 
@@ -324,20 +324,3 @@ def test_snapshot_and_deltas_come_to_the_same_as_a_later_snapshot(
     assert known.digest == digest_of(*of(state))
     assert known.is_whole
     assert known.seq == len(steps) + 1
-
-
-def test_a_record_is_marked_by_all_that_it_says() -> None:
-    marks = {
-        mirror.record_mark(one)
-        for one in (
-            A,
-            B,
-            record("a", version=v(5, a=2)),
-            record("a", content=b"y"),
-            record("a", deleted=True),
-            Record(path=path("a"), kind=Kind.DIRECTORY, version=v(5, a=1)),
-        )
-    }
-    assert len(marks) == 6
-    assert mirror.record_mark(A) == mirror.record_mark(record("a"))
-    assert wire_record(A) == wire_record(record("a"))
