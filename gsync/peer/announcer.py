@@ -98,11 +98,10 @@ class Announcer:
     def tell(self, paths: Iterable[RelPath]) -> None:
         """What stands at these paths has changed, and is durable: a native tracker hears it at once, all of it together.
 
-        A classic one hears the whole list soon; one that is away, or not agreed with yet, hears everything later.
+        A classic one has to be told by `tell_news`; one that is away, or not agreed with yet, hears everything later.
         """
         if isinstance(self._conversation, TrackerLink):
             self._conversation.tell(paths)
-        self._news.set()
 
     def locate(self, paths: Iterable[RelPath]) -> Mapping[RelPath, tuple[Source, ...]]:
         """Who holds these paths now, as a native tracker says; paths of which it says nothing in time are left out.

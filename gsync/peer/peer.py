@@ -26,13 +26,18 @@ from gsync.net.breathing import breathe
 from gsync.net.clock import Clock
 from gsync.net.lag import LoopLag
 from gsync.net.tasks import TaskGroup
+from gsync.net.throttle import Throttle
 from gsync.net.transport import Network
 from gsync.peer.announcer import Announcer
 from gsync.peer.applier import Applier
+from gsync.peer.block_lists import BlockLists
 from gsync.peer.events import Events, PeerServing
 from gsync.peer.fetcher import STALL_S, Fetcher
 from gsync.peer.indexer import Indexer
+from gsync.peer.links import Links
 from gsync.peer.meter import Meter
+from gsync.peer.native_fetcher import NativeFetcher
+from gsync.peer.native_server import NativeServer
 from gsync.peer.reach import Reach
 from gsync.peer.syncer import Syncer
 from gsync.peer.trees import Trees
@@ -122,7 +127,14 @@ class Peer:
         contents = index.load()
         self._trees = Trees(contents.local, contents.synced, contents.buried, tells_edits=settings.sends)
         self._queue = FetchQueue(limit=settings.fetches, rng=rng)
-        self._uploader = Uploader(folder=folder, trees=self._trees)
+        uplink, downlink = Throttle(settings.limit_up, clock), Throttle(settings.limit_down, clock)
+        lists = BlockLists(workers)
+        self._uploader = Uploader(
+            folder=folder,
+            trees=self._trees,
+            native=NativeServer(folder=folder, trees=self._trees, lists=lists, clock=clock, uplink=uplink),
+            uplink=uplink,
+        )
         self._voucher = Voucher(trees=self._trees, queue=self._queue, clock=clock, on_answer=self._source_answered)
         self._applier = Applier(
             folder=folder,
@@ -152,6 +164,9 @@ class Peer:
             stall_s=settings.stall_s,
             classic=settings.classic,
         )
+        self._links = Links(
+            network=network, witness=self._voucher, clock=clock, stall_s=settings.stall_s, downlink=downlink
+        )
         self._syncer = Syncer(
             folder=folder,
             trees=self._trees,
@@ -165,6 +180,7 @@ class Peer:
             record=self._record,
             look_again=self._indexer.look,
             on_idle=self._nothing_more_to_do,
+            native=NativeFetcher(links=self._links, witness=self._voucher),
             author=contents.author,
             policy=self._policy,
             on_moved=self._tell,
@@ -190,7 +206,13 @@ class Peer:
             self._events.tell(PeerServing(endpoint=listener.endpoint, files=len(self._trees.local)))
             self._announcer = self._make_announcer(listener.endpoint.port)
             with TaskGroup() as tasks:
-                for loop in (self._applier.run, self._announcer.run, self._syncer.run, self._indexer.run):
+                for loop in (
+                    self._applier.run,
+                    self._announcer.run,
+                    self._syncer.run,
+                    self._indexer.run,
+                    self._links.run,
+                ):
                     tasks.spawn(loop)
                 tasks.spawn(self._voucher.run, self._fetcher)
                 if self._settings.stats:
@@ -222,6 +244,9 @@ class Peer:
             on_away=self._on_away,
             lacks_sources=self._queue.is_stuck,
             knows_gsync=not self._settings.classic,
+            on_records=self._records_came,
+            author=self._index.author,
+            name=self._settings.name,
         )
 
     def _listening_ip(self) -> str:
@@ -271,12 +296,13 @@ class Peer:
 
     def _local_changed(self, paths: set[RelPath]) -> None:
         self._syncer.replan(paths)
+        self._tell(tuple(paths))
         if self._announcer is not None:
             self._announcer.tell_news()
-        self._tell(tuple(paths))
 
     def _tell(self, paths: Sequence[RelPath]) -> None:
-        """The entries at `paths` have moved."""
+        if self._announcer is not None:
+            self._announcer.tell(paths)
 
     def _record(self, buried: Mapping[RelPath, Tombstone], synced: Mapping[RelPath, Version]) -> None:
         self._workers.run(Pool.DISK, self._index.record, entries=buried, synced=synced)

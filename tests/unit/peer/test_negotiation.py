@@ -279,6 +279,7 @@ def test_a_tracker_of_ours_that_knows_no_native_is_spoken_to_as_ever(room: Room)
     gevent.sleep(7)
     room.trees.note_local({path("b.txt"): meta(mtime_s=6)})
     room.announcer.tell([path("b.txt")])
+    room.announcer.tell_news()
     gevent.sleep(6)
     assert [message for _, message in room.classic.heard] == [
         INITIAL,
