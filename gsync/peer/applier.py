@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 from gevent.event import AsyncResult, Event
 from gevent.queue import Empty, Queue
@@ -106,13 +106,20 @@ class Applier:
         """Whether so much waits to be published that nothing more should be fetched now."""
         return self._waiting_bytes >= WAITING_MAX_BYTES
 
-    def begin(self, path: RelPath, *, expected: int) -> Staged:
-        """A staged file for a large download of `expected` bytes, 0 where nobody told. Raises NoSpace, StorageError."""
-        return self._workers.run(Pool.DISK, self._begin, path, expected)
+    def begin(self, path: RelPath, *, expected: int, digest: str = "") -> Staged:
+        """A staged file for a large download of `expected` bytes, 0 where nobody told. Raises NoSpace, StorageError.
 
-    def _begin(self, path: RelPath, expected: int) -> Staged:
-        self._folder.require_space(expected)  # before a byte of it is fetched for nothing
-        return self._publisher.begin(path)
+        With its `digest` it can be given to `keep`, and had again from `partial`, after a restart too.
+        """
+        return self._workers.run(Pool.DISK, self._publisher.begin, path, digest=digest, size=expected)
+
+    def partial(self, digest: str) -> Staged | None:
+        """What there is of an interrupted download of this content; nobody knows which of its bytes are good."""
+        return self._workers.run(Pool.DISK, self._publisher.partial, digest)
+
+    def keep(self, staged: Staged) -> None:
+        """Leave an unfinished download for the next try."""
+        self._workers.run(Pool.DISK, self._publisher.keep, staged)
 
     def write(self, staged: Staged, hasher: ContentHasher, data: memoryview) -> Job[None]:
         """Hash and append `data` in the transfer worker; the buffer is free again once the job is done."""
@@ -183,9 +190,7 @@ class Applier:
     def _publish(self, batch: list[_Waiting]) -> None:
         self._publishing = frozenset(path for waiting in batch for path in _touched(waiting.change))
         self._on_touch(self._publishing)
-        outcomes = self._workers.run(
-            Pool.DISK, self._publisher.publish, [cast(Download, waiting.change) for waiting in batch]
-        )
+        outcomes = self._workers.run(Pool.DISK, self._publisher.publish, [waiting.change for waiting in batch])
         moved: dict[RelPath, None] = {}
         for outcome in outcomes:
             moved.update(dict.fromkeys(self._take_over(outcome)))

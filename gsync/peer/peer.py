@@ -180,7 +180,7 @@ class Peer:
             record=self._record,
             look_again=self._indexer.look,
             on_idle=self._nothing_more_to_do,
-            native=NativeFetcher(links=self._links, witness=self._voucher),
+            native=NativeFetcher(links=self._links, witness=self._voucher),  # type: ignore[arg-type]
             author=contents.author,
             policy=self._policy,
             on_moved=self._tell,
