@@ -26,7 +26,6 @@ from gsync.peer.outcomes import Outcomes
 from gsync.storage.downloads import Download, Moved, Outcome, Overtaken, Published, Removed, Unpublished
 from gsync.storage.filesystem import Staged
 
-
 LARGE_FILES: Final = False
 """Whether the fetcher knows `fetch_large` yet; until then large files come the classic way, from one source."""
 

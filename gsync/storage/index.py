@@ -248,6 +248,8 @@ class Index:
             self.journal()
         if self.fate is Fate.FOUND:
             self.has_history = "scanned" in meta
+            with self._transaction() as database:  # a damaged header may make a file that can be read but not written
+                database.execute("UPDATE meta SET value = value WHERE key = 'schema'")
             return
         self._fresh = None
         with self._transaction() as database:
