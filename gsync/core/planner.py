@@ -1,108 +1,271 @@
-"""Three trees in, actions out: the one place that decides what should happen to a file.
+"""Four trees in, actions out: the one place that decides what should happen to a path.
 
-For each path the local file is compared with what the synced tree remembers (UNCHANGED, CHANGED, or NEW: never agreed with
-anybody), and the offer with the local file:
+What stands here, or is buried here, is compared with the record that others offer (`core.records.order`). "Agreed" means that
+the synced tree has the version that stands here, "seen" that whoever made the offer had seen what stands here:
 
-    local    offer                          local since synced   action
-    -------  -----------------------------  -------------------  -----------------------------------------------------
-    any      none                           any                  none: absence is not deletion
-    any      ignored name                   any                  none
-    none     any                            any                  Fetch, in place of nothing
-    present  SAME                           UNCHANGED            none
-    present  SAME                           CHANGED, NEW         Adopt
-    present  OLDER                          any                  none: the others fetch ours
-    present  NEWER, mtime from the future   any                  Refuse
-    present  NEWER                          UNCHANGED            Fetch, what it displaces goes to the trash
-    present  NEWER                          NEW                  Fetch, what it displaces goes to the trash, unseen
-    present  NEWER                          CHANGED              Fetch, what it displaces is kept as a conflict copy
-    present  CONCURRENT, the offer wins     any                  Fetch, what it displaces is kept as a conflict copy
-    present  CONCURRENT, the local wins     any                  none: the others keep theirs as a conflict copy
+    here             offer                      action
+    ---------------  -------------------------  -----------------------------------------------------------------------------
+    any              none, or an ignored name   none: absence is not deletion
+    any              from classic peers only    core/classic_offers.py
+    nothing          a deletion                 Bury
+    nothing          live                       Fetch, MakeDirectory or MakeLink, in place of nothing
+    buried           SAME, OLDER                none
+    buried           a deletion, NEWER          Bury
+    buried           live, NEWER                as in place of nothing
+    buried           a deletion, CONCURRENT     Bury at the join, if theirs wins
+    buried           live, CONCURRENT           the same at the join: edit beats delete
+    file, not read   any                        none: it is planned again once its digest is known
+    live             SAME                       Adopt, if it was not agreed and somebody else has it
+    live             OLDER                      none: the others fetch ours
+    live             same content, NEWER        Adopt
+    live             a deletion, NEWER          Remove if agreed, seen, or the very content that was deleted; else Reassert
+    live             other content, NEWER       Fetch, MakeDirectory or MakeLink; what it displaces goes to the trash
+    live             CONCURRENT, ours wins      none: the others take ours
+    live             same content, CONCURRENT   Adopt at the join
+    live             other content, CONCURRENT  Fetch, MakeDirectory or MakeLink at the join; ours is kept as a conflict copy
 
-Total, pure and deterministic: planning all paths equals planning them in groups, and a plan after it was carried out is empty.
-Called by `peer.syncer`.
+A peer that only sends takes nothing of it but an Adopt that changes nothing on its disk.
+
+Across paths: renames are done as renames (core/relocations.py), and edits follow them (core/moved_edits.py); a directory goes
+only with all that is in it; a file that stands where others have a directory with something in it makes room.
+
+Total, pure and deterministic: planning all paths equals planning them in groups, but for what is asked together being renamed
+together; a plan after it was carried out is empty. Called by `peer.syncer`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from enum import Enum, auto
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
-from gsync.core.actions import Action, Adopt, Displaced, Fetch, Plan, Refuse
+from gsync.core.actions import (
+    Action,
+    Adopt,
+    Bury,
+    Displaced,
+    Fetch,
+    MakeDirectory,
+    MakeLink,
+    Plan,
+    Reassert,
+    Relocate,
+    Remove,
+)
+from gsync.core.classic_offers import FUTURE_TOLERANCE_S, take_classic
 from gsync.core.ignore import is_ignored
-from gsync.core.model import FileMeta, LocalTree, Offer, RemoteTree, SyncedTree
+from gsync.core.model import BuriedTree, FileMeta, Kind, LocalTree, Offer, Record, RemoteTree, SyncedTree, Tombstone
+from gsync.core.moved_edits import split_names, with_moved_edits
 from gsync.core.names import RelPath
-from gsync.core.versions import Order, Version, compare
+from gsync.core.picture import Picture
+from gsync.core.records import beats, looks_the_same, order, record_of, same_content, tombstone_of
+from gsync.core.relocations import renamed_directories, with_renames
+from gsync.core.versions import Order, Version, join
 
-FUTURE_TOLERANCE_S: Final = 120
-"""An offered mtime further ahead of our clock than this never replaces a file; clocks of real machines differ by less."""
+__all__ = ["FUTURE_TOLERANCE_S", "Policy", "plan"]
+
+_NOTHING_BURIED: Final[BuriedTree] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What the planner is told of the world: the wall clock in seconds."""
+    """What the planner is told of the world: the wall clock in seconds, who we are, and whether we take what others have."""
 
     now_s: float
+    author: str = ""
+    receives: bool = True
 
 
-class Since(Enum):
-    """How a local file stands to the synced tree."""
+def plan(
+    paths: Iterable[RelPath],
+    *,
+    local: LocalTree,
+    remote: RemoteTree,
+    synced: SyncedTree,
+    policy: Policy,
+    buried: BuriedTree = _NOTHING_BURIED,
+) -> Plan:
+    """What should happen to `paths`, and to what hangs together with them; see the table of the module."""
+    picture = Picture(local=local, buried=buried, remote=remote, synced=synced)
+    known: dict[RelPath, Action | None] = {}
 
-    NEW = auto()
-    UNCHANGED = auto()
-    CHANGED = auto()
+    def decide(path: RelPath) -> Action | None:
+        if path not in known:
+            known[path] = _decide(path, picture, policy)
+        return known[path]
+
+    asked = set(paths)
+    above = {directory for path in asked if "/" in path for directory in path.ancestors}
+    asked |= _waiting_directories(above, picture) | renamed_directories(above, picture) | split_names(asked, picture)
+    actions = {path: action for path in asked if (action := decide(path)) is not None}
+    if policy.receives:
+        actions = with_moved_edits(actions, asked, picture, decide, policy.author)
+        actions = with_renames(actions, picture, decide)
+        actions = _with_room(_with_directories_last(actions, picture, decide), picture, decide, policy.author)
+    return Plan(actions=tuple(actions[path] for path in sorted(actions)))
 
 
-_DISPLACED_BY_NEWER: Final = {
-    Since.UNCHANGED: Displaced.TRASH,
-    Since.NEW: Displaced.UNSEEN_TRASH,
-    Since.CHANGED: Displaced.CONFLICT_COPY,
-}
-
-
-def plan(paths: Iterable[RelPath], *, local: LocalTree, remote: RemoteTree, synced: SyncedTree, policy: Policy) -> Plan:
-    """What should happen to `paths`; see the table of the module."""
-    decided = (_decide(path, local.get(path), remote.get(path), synced.get(path), policy) for path in sorted(paths))
-    return Plan(actions=tuple(action for action in decided if action is not None))
-
-
-def _decide(
-    path: RelPath, local: FileMeta | None, offer: Offer | None, synced: Version | None, policy: Policy
-) -> Action | None:
+def _decide(path: RelPath, picture: Picture, policy: Policy) -> Action | None:
+    offer = picture.remote.get(path)
     if offer is None or is_ignored(path):
         return None
-    if local is None:
-        return Fetch(path=path, offer=offer)
-    since = _since(local, synced)
-    match compare(offer.version, local.version):
-        case Order.SAME:
-            return None if since is Since.UNCHANGED else Adopt(path=path, version=local.version)
-        case Order.OLDER:
+    here = picture.local.get(path) or picture.buried.get(path)
+    if offer.record is None:
+        action = take_classic(path, offer, here=here, synced=picture.synced.get(path), now_s=policy.now_s)
+    elif here is None:
+        action = _bury(path, offer.record) if offer.record.deleted else _place(path, offer)
+    elif isinstance(here, Tombstone):
+        action = _against_a_tombstone(path, offer, offer.record, here)
+    elif here.kind is Kind.FILE and not here.digest:
+        action = None
+    else:
+        action = _against_an_entry(path, offer.record, here, picture, policy)
+    return action if policy.receives or _changes_no_disk(action) else None
+
+
+def _against_a_tombstone(path: RelPath, offer: Offer, theirs: Record, here: Tombstone) -> Action | None:
+    mine = record_of(path, here)
+    match order(theirs, mine):
+        case Order.SAME | Order.OLDER:
             return None
-        case Order.NEWER if offer.version.mtime_s > policy.now_s + FUTURE_TOLERANCE_S:
-            return Refuse(path=path, version=offer.version, reason=_from_the_future(offer.version, policy))
+        case Order.NEWER if theirs.deleted:
+            return _bury(path, theirs, leftover_inode=here.leftover_inode)
         case Order.NEWER:
-            return Fetch(path=path, offer=offer, expected=local, displaced=_DISPLACED_BY_NEWER[since])
+            return _place(path, offer)
+        case Order.CONCURRENT if theirs.deleted:
+            joined = join([theirs.version, here.version])
+            return _bury(path, theirs, joined, leftover_inode=here.leftover_inode) if beats(theirs, mine) else None
         case Order.CONCURRENT:
-            if not wins(offer.version, local.version):
-                return None
-            return Fetch(path=path, offer=offer, expected=local, displaced=Displaced.CONFLICT_COPY)
+            return _place(path, offer, settles=join([theirs.version, here.version]))
         case unreachable:
             assert_never(unreachable)
 
 
-def wins(a: Version, b: Version) -> bool:
-    """Whether `a` wins over the concurrent `b`: one symmetric total order, the later mtime first, so all peers agree."""
-    return (a.mtime_s, a.counters) > (b.mtime_s, b.counters)
+def _against_an_entry(path: RelPath, theirs: Record, here: FileMeta, picture: Picture, policy: Policy) -> Action | None:
+    offer, mine = picture.remote[path], record_of(path, here)
+    agreed = picture.synced.get(path) == here.version
+    match order(theirs, mine):
+        case Order.SAME:
+            return None if agreed or not offer.sources else _adopt(path, theirs, here)
+        case Order.OLDER:
+            return None
+        case Order.NEWER if same_content(theirs, mine):
+            return _adopt(path, theirs, here)
+        case Order.NEWER if theirs.deleted:
+            if agreed or _has_seen(theirs.version, here.version) or _is_what_was_deleted(theirs, mine):
+                return Remove(path=path, expected=here, tombstone=tombstone_of(theirs))
+            version = theirs.version.edited_by(policy.author, mine.version.mtime_s)
+            return Reassert(path=path, version=version) if policy.author else None
+        case Order.NEWER:
+            seen = agreed or _has_seen(theirs.version, here.version)
+            return _place(path, offer, here, Displaced.TRASH if seen else Displaced.UNSEEN_TRASH)
+        case Order.CONCURRENT if not beats(theirs, mine):
+            return None
+        case Order.CONCURRENT if same_content(theirs, mine):
+            return _adopt(path, theirs, here, join([theirs.version, here.version]))
+        case Order.CONCURRENT:
+            return _place(path, offer, here, Displaced.CONFLICT_COPY, settles=join([theirs.version, here.version]))
+        case unreachable:
+            assert_never(unreachable)
 
 
-def _since(local: FileMeta, synced: Version | None) -> Since:
-    if synced is None:
-        return Since.NEW
-    return Since.UNCHANGED if synced == local.version else Since.CHANGED
+def _has_seen(theirs: Version, mine: Version) -> bool:
+    """Whether the author of `theirs`, which dominates, had `mine`: an mtime alone does not say so."""
+    return not mine.is_mtime_only and mine.counters != theirs.counters
 
 
-def _from_the_future(version: Version, policy: Policy) -> str:
-    ahead_s = int(version.mtime_s - policy.now_s)
-    return f"its mtime is {ahead_s} s ahead of this machine's clock (at most {FUTURE_TOLERANCE_S} s may replace a file)"
+def _is_what_was_deleted(theirs: Record, mine: Record) -> bool:
+    return (theirs.kind, theirs.digest) == (mine.kind, mine.digest)
+
+
+def _changes_no_disk(action: Action | None) -> bool:
+    if not isinstance(action, Adopt):
+        return False
+    if action.record is None or action.expected is None:
+        return True
+    return looks_the_same(action.record, record_of(action.path, action.expected))
+
+
+def _bury(path: RelPath, theirs: Record, version: Version | None = None, *, leftover_inode: int = 0) -> Bury:
+    tombstone = tombstone_of(theirs, version=version)
+    return Bury(path=path, tombstone=replace(tombstone, leftover_inode=leftover_inode))
+
+
+def _adopt(path: RelPath, theirs: Record, here: FileMeta, version: Version | None = None) -> Adopt:
+    return Adopt(path=path, version=version or theirs.version, record=theirs, expected=here)
+
+
+def _place(
+    path: RelPath,
+    offer: Offer,
+    here: FileMeta | None = None,
+    displaced: Displaced = Displaced.TRASH,
+    settles: Version | None = None,
+) -> Fetch | MakeDirectory | MakeLink:
+    """Let what is offered stand at `path`, in place of `here`."""
+    record, version = offer.record, settles or offer.version
+    if record is None or record.kind is Kind.FILE:
+        return Fetch(
+            path=path,
+            offer=offer,
+            expected=here,
+            displaced=displaced,
+            settles=None if version == offer.version else version,
+        )
+    make = MakeDirectory if record.kind is Kind.DIRECTORY else MakeLink
+    return make(path=path, record=record, version=version, expected=here, displaced=displaced)
+
+
+def _waiting_directories(above: set[RelPath], picture: Picture) -> set[RelPath]:
+    """Those of `above` that should go, or become something else, as soon as nothing is left in them."""
+    return {
+        path
+        for path in above
+        if (here := picture.local.get(path)) is not None
+        and here.kind is Kind.DIRECTORY
+        and (theirs := picture.offered(path)) is not None
+        and (theirs.deleted or theirs.kind is not Kind.DIRECTORY)
+    }
+
+
+def _with_directories_last(
+    actions: dict[RelPath, Action], picture: Picture, decide: Callable[[RelPath], Action | None]
+) -> dict[RelPath, Action]:
+    """Without those that take a directory away in which something stays; one that is to be something else goes first."""
+    renamed = {source for action in actions.values() if isinstance(action, Relocate) for source in action.buried}
+    after = dict(actions)
+    for path, action in actions.items():
+        here = getattr(action, "expected", None)
+        if not isinstance(action, Remove | Fetch | MakeLink) or here is None or here.kind is not Kind.DIRECTORY:
+            continue
+        if any(inner not in renamed and not isinstance(decide(inner), Remove) for inner in picture.beneath(path)):
+            del after[path]
+        elif not isinstance(action, Remove):
+            tombstone = Tombstone(version=here.version, kind=Kind.DIRECTORY, author=here.author)
+            after[path] = Remove(path=path, expected=here, tombstone=tombstone)
+    return after
+
+
+def _with_room(
+    actions: dict[RelPath, Action], picture: Picture, decide: Callable[[RelPath], Action | None], author: str
+) -> dict[RelPath, Action]:
+    """With a directory in place of each file or link in which `actions` want to place something.
+
+    Its version does not include the file's newest, so whoever made that file keeps it as a conflict copy, too.
+    """
+    after = dict(actions)
+    for path, action in actions.items():
+        if "/" not in path or not isinstance(action, Fetch | MakeDirectory | MakeLink | Relocate):
+            continue
+        for above in path.ancestors:
+            here = picture.local.get(above)
+            if here is None or here.kind is Kind.DIRECTORY or not author:
+                continue
+            if isinstance(actions.get(above) or decide(above), MakeDirectory | Remove):
+                continue
+            version = here.version.edited_by(author, 0)
+            record = Record(path=above, kind=Kind.DIRECTORY, version=version, author=author)
+            after[above] = MakeDirectory(
+                path=above, record=record, version=version, expected=here, displaced=Displaced.CONFLICT_COPY
+            )
+    return after

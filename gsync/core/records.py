@@ -57,6 +57,11 @@ def same_content(a: Record, b: Record) -> bool:
     return (a.kind, a.digest, a.target, a.deleted) == (b.kind, b.digest, b.target, b.deleted)
 
 
+def looks_the_same(a: Record, b: Record) -> bool:
+    """Whether nothing on a disk tells one from the other: content, and for a file its mtime and exec bit."""
+    return same_content(a, b) and _attributes(a) == _attributes(b)
+
+
 def order(a: Record, b: Record) -> Order:
     """How `a` stands to `b`, both of one path; a partial order."""
     if a.version != b.version:

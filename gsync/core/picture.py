@@ -1,0 +1,70 @@
+"""The four trees at one moment, and what a plan asks of them across paths.
+
+The answers that cost a walk over a whole tree are worked out when they are first asked for, and kept as long as the picture: one
+plan. Pure; made by the planner.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+
+from gsync.core.model import BuriedTree, LocalTree, Record, RemoteTree, SyncedTree
+from gsync.core.names import RelPath
+from gsync.core.records import record_of
+
+
+class Picture:
+    """What stands here, what was deleted here, what others offer, and what was agreed."""
+
+    __slots__ = ("_named", "_sorted", "buried", "local", "remote", "synced")
+
+    def __init__(self, *, local: LocalTree, buried: BuriedTree, remote: RemoteTree, synced: SyncedTree) -> None:
+        self.local = local
+        self.buried = buried
+        self.remote = remote
+        self.synced = synced
+        self._sorted: Sequence[RelPath] | None = None
+        self._named: dict[RelPath, set[RelPath]] | None = None
+
+    def offered(self, path: RelPath) -> Record | None:
+        """The record that others offer at `path`; None also where only classic peers offer something."""
+        offer = self.remote.get(path)
+        return None if offer is None else offer.record
+
+    def beneath(self, directory: RelPath) -> Iterator[RelPath]:
+        """What stands here in `directory`, at any depth, in path order."""
+        if self._sorted is None:
+            self._sorted = sorted(self.local)
+        start = bisect_left(self._sorted, directory + "/")
+        for at in range(start, len(self._sorted)):
+            path = self._sorted[at]
+            if not path.is_beneath(directory):
+                return
+            yield path
+
+    def renamed(self, path: RelPath) -> Record | None:
+        """What stands at `path` here, or else is offered there, if its last step was a rename."""
+        meta = self.local.get(path)
+        if meta is not None:
+            return None if meta.moved_from is None else record_of(path, meta)
+        record = self.offered(path)
+        return None if record is None or record.moved_from is None or record.deleted else record
+
+    def names_for(self, source: RelPath) -> frozenset[RelPath]:
+        """The paths of all entries that `renamed` tells to have been at `source`."""
+        if self._named is None:
+            self._named = {}
+            for path, meta in self.local.items():
+                if meta.moved_from is not None:
+                    self._named.setdefault(meta.moved_from, set()).add(path)
+            for path, offer in self.remote.items():
+                record = offer.record
+                if (
+                    record is not None
+                    and record.moved_from is not None
+                    and not record.deleted
+                    and path not in self.local
+                ):
+                    self._named.setdefault(record.moved_from, set()).add(path)
+        return frozenset(self._named.get(source, ()))
