@@ -202,7 +202,7 @@ def test_a_download_says_what_it_displaces(room: Room) -> None:
     room.directory({"a": offer(7)})
     gevent.sleep(0.1)
     (download,) = room.applier.downloads
-    assert (download.path, download.version, download.mtime_ns) == (A, v(7), 7 * 10**9)
+    assert (download.path, download.version, download.mtime_ns) == (A, v(7, me=2), 7 * 10**9)
     assert (download.expected, download.loser) == (mine.fingerprint, mine)
     assert download.displaced is Displaced.CONFLICT_COPY
     assert download.digest == digest_of_bytes(b"content of a")
