@@ -1,13 +1,14 @@
 """Opening what lies beneath a directory, so that no name leads outside it and no link is followed.
 
 The kernel does it where it can (openat2); elsewhere a walk, one component at a time, that refuses links. `RelPath` refuses
-`..`; the kernel would let it through as long as it stays inside. Raises OSError; called by `disk.py` only.
+`..`; the kernel would let it through as long as it stays inside. Raises OSError; called by the modules of the real folder.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import stat
 from typing import Final
 
 from gsync.storage import syscalls
@@ -17,6 +18,7 @@ _RESOLVE: Final = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS | sysc
 _NO_OPENAT2: Final = frozenset({errno.ENOSYS, errno.EPERM})
 """Kernels before 5.6 say ENOSYS; old container sandboxes say EPERM to every call they do not know."""
 
+_OPEN_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _DIRECTORY: Final = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -30,6 +32,12 @@ def open_beneath(root_fd: int, name: str, flags: int) -> int:
     return walk_beneath(root_fd, name, flags)
 
 
+def open_directory(root_fd: int, path: str) -> int:
+    """A descriptor of the directory `path`, good for fsync too; "" is the root itself. A link in it is ELOOP, a file ENOTDIR."""
+    # With the dot, for a link as the last component would be "not a directory" else.
+    return open_beneath(root_fd, f"{path}/." if path else ".", _OPEN_DIRECTORY)
+
+
 def walk_beneath(root_fd: int, name: str, flags: int) -> int:
     """What `open_beneath` does where the kernel has no openat2; it cannot tell a bind mount of the same file system."""
     *parents, last = name.split("/")
@@ -37,7 +45,7 @@ def walk_beneath(root_fd: int, name: str, flags: int) -> int:
     here = root_fd
     try:
         for component in parents:
-            below = os.open(component, os.O_PATH | _DIRECTORY, dir_fd=here)
+            below = _open_component(component, dir_fd=here)
             if here != root_fd:
                 os.close(here)
             here = below
@@ -49,3 +57,12 @@ def walk_beneath(root_fd: int, name: str, flags: int) -> int:
         os.close(fd)
         raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), name)
     return fd
+
+
+def _open_component(name: str, *, dir_fd: int) -> int:
+    try:
+        return os.open(name, os.O_PATH | _DIRECTORY, dir_fd=dir_fd)
+    except NotADirectoryError:
+        if stat.S_ISLNK(os.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name) from None
+        raise

@@ -1,18 +1,15 @@
-"""The real folder: every name beneath one descriptor, no link followed, nothing but regular files touched.
+"""The real folder: every name beneath one descriptor, no link followed, nothing but files, directories and links touched.
 
 `DiskFolder` fulfils `filesystem.Folder`. It takes the lock of the folder when it is made and holds it until `close`.
 Foreign errors end here: OSError becomes `StorageError` (translation.py). Blocking; runs in the threads of `workers.py`,
-from several of them at once: what it remembers (the trash's open box, a slow syncfs, the last listing) is touched only by
-the one thread whose job it is.
-
-Classic system: files at the top of the folder only. Subfolders change `_spot`, `Lister` and `Trash.put`, nothing else.
+from several of them at once: what it remembers (directories that are being changed, the trash's open box, a slow syncfs,
+the last listing) is touched only by the one thread whose job it is.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
-import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -21,22 +18,22 @@ from typing import Final
 
 from gsync.core.model import Fingerprint
 from gsync.core.names import OWN_FOLDER, RelPath
-from gsync.errors import FileVanished, FolderUnusable, NoSpace, PathRefused, StorageError
-from gsync.storage import leases, renames
-from gsync.storage.beneath import open_beneath
+from gsync.errors import FolderUnusable, NoSpace
+from gsync.storage import renames
 from gsync.storage.durability import Durability
 from gsync.storage.files import DiskFile, DiskStaged, fingerprint_of
 from gsync.storage.filesystem import Found, Skip, Skipped, Staged, Worth, never
-from gsync.storage.listing import OTHER_MOUNT, UNREADABLE, Lister, is_unreadable, kind_of
+from gsync.storage.listing import Lister
+from gsync.storage.looking import Looking
+from gsync.storage.naming import Naming
 from gsync.storage.own_folder import TRASH, OwnFolder, RandomHex
 from gsync.storage.renames import Spot
 from gsync.storage.space import floor_bytes
-from gsync.storage.translation import storage_error
+from gsync.storage.staging_folder import StagingFolder
+from gsync.storage.translation import storage_error, translating
 from gsync.storage.trash import Trash, expired
 
-_STAGED_NAME_BYTES: Final = 8
 _TRASH: Final = f"{OWN_FOLDER}/{TRASH}/"
-_READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class DiskFolder:
@@ -53,18 +50,25 @@ class DiskFolder:
         """Open `path`, made where it is missing, and lock it. Raises `FolderLocked`, `FolderUnusable`."""
         self._path = path.absolute()
         self._wall_clock = wall_clock
-        self._random_hex = random_hex
         self._root_fd = _open_root(path)
         try:
             self._own = OwnFolder.open(self._root_fd, random_hex=random_hex)
         except BaseException:
             os.close(self._root_fd)
             raise
-        self._device = os.fstat(self._root_fd).st_dev
+        self._umask = _umask()
         self._lister = Lister(self._root_fd)
+        self._looking = Looking(self._root_fd)
+        self._staging = StagingFolder(self._own.staging_fd, random_hex=random_hex)
         self._trash = Trash(self._own.trash_fd, wall_clock=wall_clock, random_hex=random_hex)
         self._durability = Durability(self._root_fd, monotonic=monotonic)
-        self._mode = 0o644 & ~_umask()
+        self._naming = Naming(
+            self._root_fd,
+            looking=self._looking,
+            staging=self._staging,
+            sync=self._durability.sync,
+            monotonic=monotonic,
+        )
 
     @property
     def root_id(self) -> str:
@@ -83,59 +87,31 @@ class DiskFolder:
 
     @property
     def new_file_mode(self) -> int:
-        return self._mode
+        return 0o644 & ~self._umask
 
     @property
     def new_executable_mode(self) -> int:
-        return self._mode | (self._mode & 0o444) >> 2
+        return 0o755 & ~self._umask
 
     def listing(self, *, beneath: RelPath | None = None, skip: Skip = never) -> Iterator[Found | Skipped]:
         try:
-            yield from self._lister.listing()
+            yield from self._lister.listing(beneath=beneath, skip=skip)
         except OSError as error:
-            raise storage_error(error, "the folder") from error
+            raise storage_error(error, beneath or "the folder") from error
 
     def look(self, path: RelPath) -> Found | None:
-        raise StorageError("not yet")
-
-    def stage_link(self, target: str) -> str:
-        raise StorageError("not yet")
-
-    def reopen_staged(self, staged_name: str) -> Staged:
-        raise StorageError("not yet")
-
-    def make_directory(self, path: RelPath) -> bool:
-        raise StorageError("not yet")
-
-    def take_out(self, path: RelPath) -> str | None:
-        raise StorageError("not yet")
-
-    def remove_directory(self, path: RelPath) -> bool:
-        raise StorageError("not yet")
-
-    def move(self, source: RelPath, target: RelPath) -> bool:
-        raise StorageError("not yet")
-
-    def adjust(
-        self, path: RelPath, *, expected: Fingerprint, mtime_ns: int | None, executable: bool | None
-    ) -> Fingerprint | None:
-        raise StorageError("not yet")
+        with translating(path), self._naming.at(path) as spot:
+            return None if spot is None else self._looking.found(path, spot)
 
     def fingerprint(self, path: RelPath) -> Fingerprint | None:
-        spot = self._spot(path)
-        fingerprint = self._fingerprint(spot)
-        if fingerprint is not None and is_unreadable(spot.name, dir_fd=spot.dir_fd):
-            raise PathRefused(f"{path}: {UNREADABLE}")  # as a link: it is not announced, so nothing may replace it
-        return fingerprint
+        with translating(path), self._naming.at(path) as spot:
+            status = None if spot is None else self._looking.readable(spot)
+            return None if status is None else fingerprint_of(status)
 
     def open(self, path: RelPath) -> DiskFile:
-        if self._fingerprint(self._spot(path)) is None:  # looked at first, for to open a device may do something
-            raise FileVanished(f"{path}: there is no such file any more")
-        try:
-            fd = open_beneath(self._root_fd, path, _READ)
-        except OSError as error:
-            raise storage_error(error, path) from error
-        return _regular(fd, name=path)
+        with translating(path):
+            fd, status = self._looking.open(path)
+        return DiskFile(fd, name=path, fingerprint=fingerprint_of(status))
 
     def check_root(self) -> None:
         try:
@@ -157,106 +133,94 @@ class DiskFolder:
             raise NoSpace(f"no room for {count} more bytes above the free-space floor")
 
     def stage(self) -> DiskStaged:
-        name = self._random_hex(_STAGED_NAME_BYTES)
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            return DiskStaged(os.open(name, flags, 0o600, dir_fd=self._own.staging_fd), name=name)
-        except OSError as error:
-            raise storage_error(error, "staging") from error
+        return self._staging.stage()
+
+    def stage_link(self, target: str) -> str:
+        return self._staging.stage_link(target)
+
+    def reopen_staged(self, staged_name: str) -> DiskStaged:
+        return self._staging.reopen(staged_name)
 
     def sync(self, staged: Sequence[Staged]) -> list[Staged]:
         return [staged[position] for position in self._durability.sync([one.fileno() for one in staged])]
 
     def put_new(self, staged_name: str, path: RelPath) -> bool:
-        try:
-            return renames.put_new(self._staged(staged_name), self._spot(path))
-        except OSError as error:
-            raise storage_error(error, path) from error
+        return self._naming.put_new(staged_name, path)
 
     def exchange(self, staged_name: str, path: RelPath) -> bool:
-        try:
-            return renames.exchange(self._staged(staged_name), self._spot(path))
-        except OSError as error:
-            raise storage_error(error, path) from error
+        return self._naming.exchange(staged_name, path)
+
+    def make_directory(self, path: RelPath) -> bool:
+        return self._naming.make_directory(path)
+
+    def take_out(self, path: RelPath) -> str | None:
+        return self._naming.take_out(path)
+
+    def remove_directory(self, path: RelPath) -> bool:
+        return self._naming.remove_directory(path)
+
+    def move(self, source: RelPath, target: RelPath) -> bool:
+        return self._naming.move(source, target)
+
+    def adjust(
+        self, path: RelPath, *, expected: Fingerprint, mtime_ns: int | None, executable: bool | None
+    ) -> Fingerprint | None:
+        return self._naming.adjust(path, expected=expected, mtime_ns=mtime_ns, executable=executable)
 
     def staged_fingerprint(self, staged_name: str) -> Fingerprint | None:
-        return self._fingerprint(self._staged(staged_name))
+        with translating(staged_name):
+            return self._fingerprint_of_ours(self._staging.spot(staged_name))
 
     def has_writer(self, staged_name: str) -> bool | None:
-        try:
-            return leases.has_writer(self._own.staging_fd, staged_name)
-        except OSError as error:
-            raise storage_error(error, staged_name) from error
+        return self._staging.has_writer(staged_name)
 
     def open_staged(self, staged_name: str) -> DiskFile:
-        try:
-            fd = open_beneath(self._own.staging_fd, staged_name, _READ)
-        except OSError as error:
-            raise storage_error(error, staged_name) from error
-        return _regular(fd, name=staged_name)
+        return self._staging.open(staged_name)
 
     def move_to_trash(self, staged_name: str, path: RelPath, *, worth: Worth) -> str:
-        try:
-            box = self._trash.put(self._staged(staged_name), path, worth=worth)
-        except OSError as error:
-            raise storage_error(error, path) from error
+        with translating(path):
+            box = self._trash.put(self._staging.spot(staged_name), path, worth=worth)
         return f"{_TRASH}{box}/{path}"
 
     def trashed_fingerprint(self, trashed: str) -> Fingerprint | None:
-        try:
-            with self._trash.spot(trashed.removeprefix(_TRASH)) as spot:
-                return self._fingerprint(spot)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise storage_error(error, trashed) from error
+        with translating(trashed):
+            try:
+                with self._trash.spot(_in_trash(trashed)) as spot:
+                    return self._fingerprint_of_ours(spot)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
 
     def take_back(self, trashed: str) -> str:
-        name = self._random_hex(_STAGED_NAME_BYTES)
-        try:
-            with self._trash.spot(trashed.removeprefix(_TRASH)) as spot:
-                renames.put_new(spot, self._staged(name))
-        except OSError as error:
-            raise storage_error(error, trashed) from error
-        return name
+        free = self._staging.free_spot()
+        with translating(trashed), self._trash.spot(_in_trash(trashed)) as spot:
+            renames.put_new(spot, free)
+        return free.name
 
     def expire_trash(self) -> list[str]:
         disk = self._disk()
-        try:
+        with translating("the trash"):
             over = expired(self._trash.boxes(), now_s=self._wall_clock(), disk_bytes=disk.f_blocks * disk.f_frsize)
-        except OSError as error:
-            raise storage_error(error, "the trash") from error
         for box in over:
             with suppress(OSError):  # what cannot be deleted today is tried again another day
                 self._trash.remove(box)
         return [box.name for box in over]
 
     def staged_names(self) -> list[str]:
-        try:
-            return os.listdir(self._own.staging_fd)
-        except OSError as error:
-            raise storage_error(error, "staging") from error
+        return self._staging.names()
 
     def unlink_staged(self, staged_name: str) -> None:
-        try:
-            os.unlink(staged_name, dir_fd=self._own.staging_fd)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise storage_error(error, staged_name) from error
+        self._staging.unlink(staged_name)
 
     def sync_names(self) -> None:
-        try:
+        with translating("the folder"):
             self._trash.sync()
-            os.fsync(self._own.staging_fd)
-            os.fsync(self._root_fd)
-        except OSError as error:
-            raise storage_error(error, "the folder") from error
+            self._naming.sync()
 
     def close(self) -> None:
         """Give back the lock and every descriptor."""
         if self._root_fd < 0:
             return
+        self._naming.close()
         self._trash.close()
         self._own.close()
         os.close(self._root_fd)
@@ -268,33 +232,17 @@ class DiskFolder:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _fingerprint(self, spot: Spot) -> Fingerprint | None:
-        try:
-            status = os.stat(spot.name, dir_fd=spot.dir_fd, follow_symlinks=False)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise storage_error(error, spot.name) from error
-        if not stat.S_ISREG(status.st_mode):
-            raise PathRefused(f"{spot.name}: {kind_of(status)}")
-        if status.st_dev != self._device:
-            raise PathRefused(f"{spot.name}: {OTHER_MOUNT}")
-        return fingerprint_of(status)
-
-    def _spot(self, path: RelPath) -> Spot:
-        """Where `path` stands. A single name needs no openat2: nothing in it can lead anywhere."""
-        if "/" in path:
-            raise PathRefused(f"{path}: in a subfolder: not synced yet")
-        return Spot(self._root_fd, path)
-
-    def _staged(self, name: str) -> Spot:
-        return Spot(self._own.staging_fd, name)
+    def _fingerprint_of_ours(self, spot: Spot) -> Fingerprint | None:
+        status = self._looking.status(spot)
+        return None if status is None else fingerprint_of(status)
 
     def _disk(self) -> os.statvfs_result:
-        try:
+        with translating("the folder"):
             return os.fstatvfs(self._root_fd)
-        except OSError as error:
-            raise storage_error(error, "the folder") from error
+
+
+def _in_trash(trashed: str) -> str:
+    return trashed.removeprefix(_TRASH)
 
 
 def _open_root(path: Path) -> int:
@@ -306,14 +254,6 @@ def _open_root(path: Path) -> int:
         raise FolderUnusable(
             f"{path} cannot be used as a folder: {reason}", advice="Name a directory that you may write to."
         ) from error
-
-
-def _regular(fd: int, *, name: str) -> DiskFile:
-    status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(fd)
-        raise PathRefused(f"{name}: {kind_of(status)}")
-    return DiskFile(fd, name=name, fingerprint=fingerprint_of(status))
 
 
 def _umask() -> int:

@@ -1,6 +1,6 @@
 """Open files of the real disk: `DiskFile`, one open for reading, and `DiskStaged`, one being written in staging.
 
-Both own their descriptor. OSError becomes `StorageError` here. Made by `disk.py`.
+Both own their descriptor. OSError becomes `StorageError` here. Made by `disk.py` and `staging_folder.py`.
 """
 
 from __future__ import annotations
@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from gsync.core.model import Fingerprint, Kind
 from gsync.errors import NoSpace
 from gsync.storage import syscalls
+from gsync.storage.filesystem import with_exec_bit
 from gsync.storage.space import floor_bytes
 from gsync.storage.translation import storage_error
 
@@ -40,6 +42,22 @@ def fingerprint_of(status: os.stat_result) -> Fingerprint:
         mode=status.st_mode & 0o7777,
         kind=Kind.LINK if stat.S_ISLNK(status.st_mode) else Kind.FILE,
     )
+
+
+def adjust(fd: int, *, expected: Fingerprint, mtime_ns: int | None, executable: bool | None) -> Fingerprint | None:
+    """Set mtime and exec bit of the open file, if it is still what was `expected`, but for its ctime; what it shows now.
+
+    None, and nothing done, if it is something else. Raises OSError.
+    """
+    status = os.fstat(fd)
+    now = fingerprint_of(status)
+    if replace(now, ctime_ns=expected.ctime_ns) != expected:
+        return None
+    if executable is not None and executable != now.is_executable:
+        os.fchmod(fd, with_exec_bit(now.mode, executable=executable))
+    if mtime_ns is not None and mtime_ns != now.mtime_ns:
+        os.utime(fd, ns=(status.st_atime_ns, mtime_ns))
+    return fingerprint_of(os.fstat(fd))
 
 
 class DiskFile:

@@ -9,8 +9,8 @@ same staged name holds the file which was displaced: whoever asked for the excha
 
 Files, directories and links are what a folder is made of; anything else is left alone. Of a directory a fingerprint shows
 only inode and permission bits (size and times are 0): what is put into it or taken out of it does not change it. Where a
-name in the middle of a path is a link, or may not be entered, every method raises `PathRefused`; where it is a file,
-nothing stands at the path.
+name in the middle of a path is a link, every method raises `PathRefused`, and `StorageError` where it may not be entered;
+where it is a file, nothing stands at the path.
 
 What changes names (`put_new` to `adjust`, and the trash) is called by one thread only, and is durable after `sync_names`.
 """

@@ -1,33 +1,46 @@
-"""What stands at the top of the real folder: the regular files, and with a reason everything that gsync leaves alone.
+"""What stands in the real folder: files, directories and links, and with a reason everything that gsync leaves alone.
 
-An unchanged file costs one stat and five comparisons: the values of the last listing are handed out again, so that ten
-thousand of them take well under 60 ms and the trees that keep them share memory. Called by `disk.py` only.
+A listing opens one directory after another beneath the root, so that no link is followed and no other mount entered, and at
+most one is open at a time, however deep they lie. An unchanged name costs one stat and five comparisons: the values of the
+last listing are handed out again, so that the trees that keep them share memory. Called by `disk.py` only.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
 from typing import Final
 
-from gsync.core.model import Fingerprint
+from gsync.core.model import Fingerprint, Kind
 from gsync.core.names import OWN_FOLDER, RelPath
 from gsync.errors import NameRefused
+from gsync.storage.beneath import open_beneath, open_directory
 from gsync.storage.files import fingerprint_of
-from gsync.storage.filesystem import Found, Skipped
+from gsync.storage.filesystem import OTHER_MOUNT, TARGET_MAX_BYTES, UNREADABLE, Found, Skip, Skipped, never
 
-OTHER_MOUNT: Final = "on another mount"
-UNREADABLE: Final = "not readable by this user"
-
-_KINDS: Final = {
+_WORDS: Final = {
     stat.S_IFLNK: "a link",
-    stat.S_IFDIR: "a subfolder: not synced yet",
+    stat.S_IFDIR: "a directory",
     stat.S_IFIFO: "a FIFO",
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
+
+KINDS: Final = {stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.DIRECTORY, stat.S_IFLNK: Kind.LINK}
+_TYPES: Final = {kind: bits for bits, kind in KINDS.items()}
+
+_OPEN: Final = os.O_RDONLY | os.O_DIRECTORY
+
+_GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+"""What opening a directory says that was renamed or replaced since it was seen: the next listing will see how."""
+
+_HIDING: Final = {errno.EACCES: UNREADABLE, errno.EPERM: UNREADABLE, errno.EXDEV: OTHER_MOUNT}
+
+_Names = dict[str, Found]
+"""What a directory held at the last listing, by name."""
 
 
 class Lister:
@@ -36,51 +49,144 @@ class Lister:
     def __init__(self, root_fd: int) -> None:
         self._root_fd = root_fd
         self._device = os.fstat(root_fd).st_dev
-        self._last: dict[str, Found] = {}
+        self._last: dict[str, _Names] = {}
+        self._last_skip: Skip = never
 
-    def listing(self) -> Iterator[Found | Skipped]:
-        """Everything but `.gsync`, in the order of the disk."""
-        # A descriptor of its own: one that is shared shares the place in the directory too, and there may be two listings.
-        fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._root_fd)
-        last, self._last = self._last, {}
+    def listing(self, *, beneath: RelPath | None = None, skip: Skip = never) -> Iterator[Found | Skipped]:
+        """Everything but `.gsync`, in the order of the disk, a directory before what is in it."""
+        if skip != self._last_skip:  # nothing that is remembered was asked of this one
+            self._last, self._last_skip = {}, skip
+        if beneath is None:
+            fresh: dict[str, _Names] = {}
+            yield from self._walk([("", None)], fresh, skip)
+            self._last = fresh
+            return
+        top = self._top(beneath, skip)
+        if isinstance(top, Found) and top.fingerprint.kind is Kind.DIRECTORY:
+            yield from self._walk([(beneath, top)], self._last, skip)
+        elif top is not None:
+            yield top
+
+    def _top(self, path: RelPath, skip: Skip) -> Found | Skipped | None:
+        """What stands at `path` itself."""
+        directory, _, name = path.rpartition("/")
         try:
-            with os.scandir(fd) as entries:
-                for entry in entries:
-                    if entry.name == OWN_FOLDER:
-                        continue
-                    try:
-                        status = entry.stat(follow_symlinks=False)
-                    except FileNotFoundError:
-                        continue
-                    found = last.get(entry.name)
-                    if found is None or not _shows(found.fingerprint, status):
-                        seen = self._look(entry.name, status)
-                        if isinstance(seen, Skipped):
-                            yield seen
-                            continue
-                        found = seen
-                    self._last[entry.name] = found
-                    yield found
+            fd = open_directory(self._root_fd, directory)
+        except OSError as error:
+            return _unopened(error, path)
+        try:
+            status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            found = self._last.get(directory, {}).get(name)
+            if found is not None and _shows(found.fingerprint, status):
+                return found
+            seen = self._look(path, status, fd, skip)
+        except FileNotFoundError:
+            return None
         finally:
             os.close(fd)
+        if isinstance(seen, Found):
+            self._last.setdefault(directory, {})[name] = seen
+        return seen
 
-    def _look(self, name: str, status: os.stat_result) -> Found | Skipped:
-        if not stat.S_ISREG(status.st_mode):
+    def _walk(
+        self, waiting: list[tuple[str, Found | None]], fresh: dict[str, _Names], skip: Skip
+    ) -> Iterator[Found | Skipped]:
+        """List the `waiting` directories and all in them; one is told of when it is open: before, nobody knows if it can be."""
+        while waiting:
+            directory, found = waiting.pop()
+            try:
+                # Opened anew even if it is the root: a descriptor that is shared shares the place in the directory too.
+                fd = open_beneath(self._root_fd, directory or ".", _OPEN)
+            except OSError as error:
+                if found is None:
+                    raise
+                if (hidden := _unopened(error, found.path)) is not None:
+                    yield hidden
+                continue
+            try:
+                if found is not None:
+                    yield found
+                yield from self._entries(directory, fd, fresh, waiting, skip)
+            finally:
+                os.close(fd)
+
+    def _entries(
+        self,
+        directory: str,
+        fd: int,
+        fresh: dict[str, _Names],
+        waiting: list[tuple[str, Found | None]],
+        skip: Skip,
+    ) -> Iterator[Found | Skipped]:
+        """What is in one open directory; the directories in it are put to those `waiting`."""
+        before = self._last.get(directory, {})
+        fresh[directory] = now = {}
+        with os.scandir(fd) as entries:
+            for entry in entries:
+                name = entry.name
+                if not directory and name == OWN_FOLDER:
+                    continue
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                except PermissionError:  # the directory can be read, but not entered
+                    yield _hidden(_joined(directory, name))
+                    continue
+                found = before.get(name)
+                if found is None or not _shows(found.fingerprint, status):
+                    seen = self._look(_joined(directory, name), status, fd, skip)
+                    if not isinstance(seen, Found):
+                        if seen is not None:
+                            yield seen
+                        continue
+                    found = seen
+                now[name] = found
+                if found.fingerprint.kind is Kind.DIRECTORY:
+                    waiting.append((found.path, found))
+                else:
+                    yield found
+
+    def _look(self, name: str, status: os.stat_result, dir_fd: int, skip: Skip) -> Found | Skipped | None:
+        """What a path that is new or changed shows; None where it is skipped unsaid, or gone meanwhile."""
+        kind = KINDS.get(stat.S_IFMT(status.st_mode))
+        if kind is None:
             return Skipped(name=_shown(name), reason=kind_of(status))
-        if status.st_dev != self._device:
-            return Skipped(name=_shown(name), reason=OTHER_MOUNT)
         try:
             path = RelPath.parse(name)
         except NameRefused as refused:
             return Skipped(name=_shown(name), reason=f"its name: {refused.reason}")
-        if is_unreadable(name, dir_fd=self._root_fd):
-            return Skipped(name=_shown(name), reason=UNREADABLE)
-        return Found(path=path, fingerprint=fingerprint_of(status))
+        if status.st_dev != self._device:
+            return Skipped(name=name, reason=OTHER_MOUNT, hides=path)
+        if skip(path, kind):
+            return None
+        if kind is Kind.FILE and is_unreadable(path.name, dir_fd=dir_fd):
+            return Skipped(name=name, reason=UNREADABLE, hides=path)
+        if kind is not Kind.LINK:
+            return Found(path=path, fingerprint=fingerprint_of(status))
+        return link_found(path, status, dir_fd=dir_fd)
+
+
+def link_found(path: RelPath, status: os.stat_result, *, dir_fd: int) -> Found | Skipped | None:
+    """The link at `path`, which is in the open directory; None where it is one no longer."""
+    try:
+        target = os.readlink(path.name, dir_fd=dir_fd)
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.EINVAL}:
+            return None
+        raise
+    try:
+        size = len(target.encode("utf-8"))
+    except UnicodeEncodeError:
+        return Skipped(name=path, reason="a link whose target is not valid UTF-8")
+    if size > TARGET_MAX_BYTES:
+        return Skipped(name=path, reason=f"a link with a target longer than {TARGET_MAX_BYTES} bytes")
+    return Found(path=path, fingerprint=fingerprint_of(status), target=target)
 
 
 def kind_of(status: os.stat_result) -> str:
     """What `status` shows, in words, for whoever wonders why it is left alone."""
-    return _KINDS.get(stat.S_IFMT(status.st_mode), "not a regular file")
+    return _WORDS.get(stat.S_IFMT(status.st_mode), "not a regular file")
 
 
 def is_unreadable(name: str, *, dir_fd: int) -> bool:
@@ -92,12 +198,37 @@ def is_unreadable(name: str, *, dir_fd: int) -> bool:
 def _shows(known: Fingerprint, status: os.stat_result) -> bool:
     """Whether `status` is still what `known` was made from."""
     return (
-        known.ctime_ns == status.st_ctime_ns
-        and known.mtime_ns == status.st_mtime_ns
-        and known.inode == status.st_ino
-        and known.size == status.st_size
-        and known.mode | stat.S_IFREG == status.st_mode
+        known.inode == status.st_ino
+        and known.mode | _TYPES[known.kind] == status.st_mode
+        and (
+            known.kind is Kind.DIRECTORY
+            or (
+                known.ctime_ns == status.st_ctime_ns
+                and known.mtime_ns == status.st_mtime_ns
+                and known.size == status.st_size
+            )
+        )
     )
+
+
+def _unopened(error: OSError, path: RelPath) -> Skipped | None:
+    """What it means that a directory on the way to `path`, or there, cannot be opened; None: nothing stands there any more."""
+    if error.errno in _GONE:
+        return None
+    if error.errno in _HIDING:
+        return Skipped(name=path, reason=_HIDING[error.errno], hides=path)
+    raise error
+
+
+def _joined(directory: str, name: str) -> str:
+    return f"{directory}/{name}" if directory else name
+
+
+def _hidden(name: str) -> Skipped:
+    try:
+        return Skipped(name=name, reason=UNREADABLE, hides=RelPath.parse(name))
+    except NameRefused:
+        return Skipped(name=_shown(name), reason=UNREADABLE)
 
 
 def _shown(name: str) -> str:

@@ -1,11 +1,13 @@
 """What the system's refusals are called here: OSError -> StorageError, with the facts kept as the cause.
 
-The border of the room: `raise storage_error(error, what) from error` is how every module of `storage/` says it.
+The border of the room: `raise storage_error(error, what) from error`, or `with translating(what):` around the calls, is how
+every module of `storage/` says it.
 """
 
 from __future__ import annotations
 
 import errno
+from types import TracebackType
 from typing import Final
 
 from gsync.errors import FileVanished, NoSpace, PathRefused, StorageError
@@ -27,3 +29,19 @@ def storage_error(error: OSError, what: str) -> StorageError:
     """The error of ours that says what `error` means for the file `what`."""
     kind, words = _NAMES.get(error.errno or 0, (StorageError, error.strerror or str(error)))
     return kind(f"{what}: {words}")
+
+
+class translating:  # noqa: N801  (as a function: it is one, but for its speed)
+    """A block in which an OSError becomes the `storage_error` for the file `what`."""
+
+    __slots__ = ("_what",)
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if isinstance(error, OSError):
+            raise storage_error(error, self._what) from error

@@ -1,25 +1,27 @@
 """Where displaced files wait: `.gsync/trash/<UTC time>-<8 hex>/<path>`, and which of them have waited long enough.
 
-`expired` decides (pure), `Trash` does. A box is one such directory; files displaced within one second share one, as long
-as their paths differ. What a person may never have seen goes to a box whose name ends in `-unseen`: it stays its 30 days
-whatever its size. Names in the trash that are not boxes of ours are never removed.
+`expired` decides (pure), `Trash` does. A box is one such directory, with subdirectories as the paths have them; files
+displaced within one second share one, as long as their paths leave each other room. What a person may never have seen goes
+to a box whose name ends in `-unseen`: it stays its 30 days whatever its size. Names in the trash that are not boxes of ours
+are never removed.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from gsync.core.names import RelPath
+from gsync.storage.beneath import open_directory
 from gsync.storage.filesystem import Worth
 from gsync.storage.own_folder import RandomHex
+from gsync.storage.parents import Parents
 from gsync.storage.renames import Spot, put_new
 
 KEEP_S: Final = 30 * 24 * 3600
@@ -80,6 +82,14 @@ def superseded_room(disk_bytes: int) -> int:
     return max(SUPERSEDED_MIN_BYTES, int(disk_bytes * SUPERSEDED_SHARE))
 
 
+@dataclass(frozen=True, slots=True)
+class _OpenBox:
+    name: str
+    second: int
+    fd: int
+    parents: Parents
+
+
 class Trash:
     """The trash on the real disk, by its descriptor (which stays its owner's). Raises OSError."""
 
@@ -87,26 +97,25 @@ class Trash:
         self._fd = fd
         self._wall_clock = wall_clock
         self._random_hex = random_hex
-        self._open: dict[Worth, tuple[int, Spot]] = {}
-        self._used: set[int] = set()
+        self._open: dict[Worth, _OpenBox] = {}
+        self._used = False
 
     def put(self, source: Spot, path: RelPath, *, worth: Worth) -> str:
         """Move `source` into a box under the name `path`; returns the box's name."""
         box = self._box(worth)
-        if not put_new(source, Spot(box.dir_fd, path)):
+        if not self._put(source, box, path):
             self._forget(worth)
             box = self._box(worth)
-            put_new(source, Spot(box.dir_fd, path))  # a new box is empty: this cannot find anything
-        self._used.add(box.dir_fd)
+            self._put(source, box, path)  # a new box is empty: this cannot find anything
         return box.name
 
     @contextmanager
     def spot(self, name: str) -> Iterator[Spot]:
         """The place of `<box>/<path>`, open as long as the context lasts."""
-        box, _, path = name.partition("/")
-        fd = os.open(box, _DIRECTORY, dir_fd=self._fd)
+        directory, _, last = name.rpartition("/")
+        fd = open_directory(self._fd, directory)
         try:
-            yield Spot(fd, path)
+            yield Spot(fd, last)
         finally:
             os.close(fd)
 
@@ -114,11 +123,10 @@ class Trash:
         """Make what was put since the last call durable."""
         if not self._used:
             return
-        for fd in self._used:
-            os.fsync(fd)
+        for worth in list(self._open):
+            self._forget(worth)
         os.fsync(self._fd)
-        self._used.clear()
-        self.close()
+        self._used = False
 
     def boxes(self) -> Iterator[Box]:
         """Every box of ours with its size."""
@@ -126,50 +134,78 @@ class Trash:
             if not _BOX.fullmatch(name):
                 continue
             with suppress(OSError):  # not a directory, or gone meanwhile
-                box = parse_box(name, size=self._size(name))
+                size = sum(status.st_size for _, status in self._walk(name) if stat.S_ISREG(status.st_mode))
+                box = parse_box(name, size=size)
                 if box is not None:
                     yield box
 
     def remove(self, box: Box) -> None:
         """Delete a box for good, following no link."""
-        shutil.rmtree(box.name, dir_fd=self._fd)
+        directories = [box.name]
+        for name, status in self._walk(box.name):
+            if stat.S_ISDIR(status.st_mode):
+                directories.append(name)
+                continue
+            with self.spot(name) as spot:
+                os.unlink(spot.name, dir_fd=spot.dir_fd)
+        for name in reversed(directories):
+            with self.spot(name) as spot:
+                os.rmdir(spot.name, dir_fd=spot.dir_fd)
 
     def close(self) -> None:
         """Release the open boxes."""
-        for worth in list(self._open):
-            self._forget(worth)
+        for box in self._open.values():
+            box.parents.close()
+            os.close(box.fd)
+        self._open.clear()
 
-    def _box(self, worth: Worth) -> Spot:
+    def _put(self, source: Spot, box: _OpenBox, path: RelPath) -> bool:
+        self._used = True
+        try:
+            if not put_new(source, box.parents.made(path)):
+                return False
+        except NotADirectoryError:  # a file of this box has the name of a directory that `path` is in
+            return False
+        box.parents.note_change(path)
+        return True
+
+    def _box(self, worth: Worth) -> _OpenBox:
         now_s = self._wall_clock()
-        second, box = self._open.get(worth, (None, None))
-        if box is not None and second == int(now_s):
+        box = self._open.get(worth)
+        if box is not None and box.second == int(now_s):
             return box
         self._forget(worth)
         name = box_name(now_s, worth=worth, random_hex=self._random_hex)
         os.mkdir(name, 0o700, dir_fd=self._fd)
-        box = Spot(os.open(name, _DIRECTORY, dir_fd=self._fd), name)
-        self._open[worth] = (int(now_s), box)
+        fd = os.open(name, _DIRECTORY, dir_fd=self._fd)
+        box = _OpenBox(name, int(now_s), fd, Parents(fd, mode=0o700))
+        self._open[worth] = box
         return box
 
     def _forget(self, worth: Worth) -> None:
-        opened = self._open.pop(worth, None)
-        if opened is None:
+        box = self._open.get(worth)
+        if box is None:
             return
-        _, box = opened
-        if box.dir_fd in self._used:
-            os.fsync(box.dir_fd)
-            self._used.discard(box.dir_fd)
-            os.fsync(self._fd)
-        os.close(box.dir_fd)
+        box.parents.sync(_sync_each)  # where it raises, the box stays open, to be tried again
+        del self._open[worth]
+        os.close(box.fd)
 
-    def _size(self, name: str) -> int:
-        box_fd = os.open(name, _DIRECTORY, dir_fd=self._fd)
-        try:
-            total = 0
-            for _, _, files, dir_fd in os.fwalk(dir_fd=box_fd):
-                for file in files:
-                    status = os.stat(file, dir_fd=dir_fd, follow_symlinks=False)
-                    total += status.st_size if stat.S_ISREG(status.st_mode) else 0
-            return total
-        finally:
-            os.close(box_fd)
+    def _walk(self, top: str) -> Iterator[tuple[str, os.stat_result]]:
+        """All that is in the directory `top`, a directory before what is in it; as deep as paths can be."""
+        waiting = [top]
+        while waiting:
+            directory = waiting.pop()
+            fd = open_directory(self._fd, directory)
+            try:
+                for name in os.listdir(fd):
+                    status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                    if stat.S_ISDIR(status.st_mode):
+                        waiting.append(f"{directory}/{name}")
+                    yield f"{directory}/{name}", status
+            finally:
+                os.close(fd)
+
+
+def _sync_each(fds: Sequence[int]) -> None:
+    for fd in fds:
+        os.fsync(fd)

@@ -1,147 +1,16 @@
-"""What every `Folder` does, the real one and the one in memory."""
+"""What every `Folder` does, the real one and the one in memory: with files at its top, in staging, and in the trash."""
 
 from __future__ import annotations
-
-import os
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Protocol
 
 import pytest
 
 from gsync.core.names import RelPath
 from gsync.errors import FileVanished, FolderUnusable, NoSpace, PathRefused, StorageError
-from gsync.storage.disk import DiskFolder
-from gsync.storage.filesystem import Folder, Found, OpenFile, Skipped, Staged, Worth
-from gsync.storage.memory import MemoryFolder
+from gsync.storage.filesystem import Found, Skipped, Worth
+from tests.contract.places import Place, staged, whole
 
 A = RelPath.parse("a.txt")
 B = RelPath.parse("b.txt")
-
-
-class Place(Protocol):
-    """A folder, and a person who works in it."""
-
-    folder: Folder
-
-    def save(self, name: str, content: bytes) -> None: ...
-
-    def write_into(self, name: str, content: bytes) -> None: ...
-
-    def write_into_in_secret(self, name: str, content: bytes) -> None: ...
-
-    def make_link(self, name: str) -> None: ...
-
-    def make_directory(self, name: str) -> None: ...
-
-    def open_for_writing(self, name: str) -> None: ...
-
-    def close_all(self) -> None: ...
-
-    def content(self, name: str) -> bytes | None: ...
-
-    def lose_root(self) -> None: ...
-
-
-class DiskPlace:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.folder = DiskFolder(path)
-        self._open: list[int] = []
-
-    def save(self, name: str, content: bytes) -> None:
-        aside = self.path.parent / "aside"
-        aside.write_bytes(content)
-        aside.replace(self.path / name)
-
-    def write_into(self, name: str, content: bytes) -> None:
-        (self.path / name).write_bytes(content)
-
-    def write_into_in_secret(self, name: str, content: bytes) -> None:
-        path = self.path / name
-        before = path.stat()
-        path.write_bytes(content)
-        while path.stat().st_mtime_ns != before.st_mtime_ns or path.stat().st_ctime_ns == before.st_ctime_ns:
-            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # again, until the disk's clock has ticked
-
-    def make_link(self, name: str) -> None:
-        (self.path / name).symlink_to("/etc/hostname")
-
-    def make_directory(self, name: str) -> None:
-        (self.path / name).mkdir()
-
-    def open_for_writing(self, name: str) -> None:
-        self._open.append(os.open(self.path / name, os.O_RDWR))
-
-    def close_all(self) -> None:
-        while self._open:
-            os.close(self._open.pop())
-
-    def content(self, name: str) -> bytes | None:
-        path = self.path / name
-        return path.read_bytes() if path.exists() else None
-
-    def lose_root(self) -> None:
-        self.path.rename(self.path.with_name("elsewhere"))
-
-    def end(self) -> None:
-        self.close_all()
-        self.folder.close()
-
-
-class MemoryPlace:
-    def __init__(self) -> None:
-        self.folder = MemoryFolder()
-
-    def save(self, name: str, content: bytes) -> None:
-        self.folder.put(name, content)
-
-    def write_into(self, name: str, content: bytes) -> None:
-        self.folder.edit(name, content)
-
-    def write_into_in_secret(self, name: str, content: bytes) -> None:
-        self.folder.edit(name, content, mtime_ns=self.folder.disk.names[name].mtime_ns)
-
-    def make_link(self, name: str) -> None:
-        self.folder.obstruct(name, "a link")
-
-    def make_directory(self, name: str) -> None:
-        self.folder.obstruct(name, "a subfolder: not synced yet")
-
-    def open_for_writing(self, name: str) -> None:
-        self.folder.hold_open(name)
-
-    def close_all(self) -> None:
-        for node in self.folder.disk.names.values():
-            node.writers = 0
-
-    def content(self, name: str) -> bytes | None:
-        return self.folder.contents().get(name)
-
-    def lose_root(self) -> None:
-        self.folder.root_stands = False
-
-
-@pytest.fixture(params=["disk", "memory"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    if request.param == "memory":
-        yield MemoryPlace()
-        return
-    disk = DiskPlace(tmp_path / "folder")
-    yield disk
-    disk.end()
-
-
-def staged(folder: Folder, content: bytes, *, mtime_s: int = 1_600_000_000, mode: int = 0o640) -> Staged:
-    one = folder.stage()
-    one.write(content)
-    one.finish(mtime_ns=mtime_s * 10**9, mode=mode)
-    return one
-
-
-def whole(file: OpenFile) -> bytes:
-    with file:
-        return file.read_at(0, 1 << 20)
 
 
 def test_a_new_folder_shows_nothing(place: Place) -> None:
@@ -164,19 +33,18 @@ def test_a_second_listing_sees_what_changed_since_the_first(place: Place) -> Non
     assert sizes == {A: 5, B: 3}
 
 
-@pytest.mark.parametrize(("what", "reason"), [("link", "a link"), ("directory", "a subfolder: not synced yet")])
-def test_the_listing_says_why_it_skips(place: Place, what: str, reason: str) -> None:
-    getattr(place, f"make_{what}")("odd")
-    assert list(place.folder.listing()) == [Skipped(name="odd", reason=reason)]
+def test_the_listing_says_why_it_skips(place: Place) -> None:
+    place.make_fifo("odd")
+    assert list(place.folder.listing()) == [Skipped(name="odd", reason="a FIFO")]
 
 
-@pytest.mark.parametrize("what", ["link", "directory"])
-def test_nothing_but_regular_files_is_touched(place: Place, what: str) -> None:
-    getattr(place, f"make_{what}")(A)
-    with pytest.raises(PathRefused):
-        place.folder.fingerprint(A)
-    with pytest.raises(PathRefused):
-        place.folder.open(A)
+def test_what_is_odd_is_not_touched(place: Place) -> None:
+    place.make_fifo(A)
+    for refuse in (place.folder.look, place.folder.fingerprint, place.folder.open, place.folder.take_out):
+        with pytest.raises(PathRefused, match="a FIFO"):
+            refuse(A)
+    with pytest.raises(PathRefused, match="a FIFO"):
+        place.folder.move(A, B)
 
 
 def test_a_free_name_has_no_fingerprint_and_cannot_be_opened(place: Place) -> None:
@@ -264,7 +132,7 @@ def test_put_new_takes_a_free_name_and_keeps_mtime_and_inode(place: Place) -> No
     assert place.content(A) == b"content"
 
 
-@pytest.mark.parametrize("obstacle", ["file", "link", "directory"])
+@pytest.mark.parametrize("obstacle", ["file", "link", "directory", "fifo"])
 def test_put_new_never_takes_a_name_that_is_taken(place: Place, obstacle: str) -> None:
     if obstacle == "file":
         place.save(A, b"mine")
@@ -300,9 +168,8 @@ def test_exchange_with_a_free_name_does_nothing(place: Place) -> None:
     assert place.content(A) is None
 
 
-@pytest.mark.parametrize("what", ["link", "directory"])
-def test_an_exchange_that_brings_out_something_odd_can_be_undone(place: Place, what: str) -> None:
-    getattr(place, f"make_{what}")(A)
+def test_an_exchange_that_brings_out_something_odd_can_be_undone(place: Place) -> None:
+    place.make_fifo(A)
     one = staged(place.folder, b"new")
     one.close()
     assert place.folder.exchange(one.name, A)
@@ -412,6 +279,54 @@ def test_names_can_be_made_durable_at_any_time(place: Place) -> None:
 
 def test_new_files_are_readable_by_others_unless_the_umask_says_no(place: Place) -> None:
     assert place.folder.new_file_mode & ~0o644 == 0
+    assert place.folder.new_executable_mode & ~0o755 == 0
+    assert place.folder.new_executable_mode & 0o666 == place.folder.new_file_mode & 0o666
+
+
+def test_a_staged_file_is_written_and_read_anywhere(place: Place) -> None:
+    one = place.folder.stage()
+    one.write_at(4, b"efgh")
+    assert one.size == 8
+    one.write_at(0, memoryview(b"abcd"))
+    one.write(b"ij")
+    assert one.read_at(0, 100) == b"abcdefghij"
+    assert (one.read_at(8, 1), one.read_at(10, 5)) == (b"i", b"")
+    one.truncate(3)
+    assert (one.size, one.read_at(0, 100)) == (3, b"abc")
+    one.truncate(5)
+    assert (one.size, one.read_at(0, 100)) == (5, b"abc\0\0")
+    one.close()
+    assert whole(place.folder.open_staged(one.name)) == b"abc\0\0"
+
+
+def test_a_gap_in_a_staged_file_reads_as_zeros(place: Place) -> None:
+    one = place.folder.stage()
+    one.write_at(3, b"")
+    assert one.size == 0
+    one.write_at(3, b"x")
+    assert one.read_at(0, 9) == b"\0\0\0x"
+    one.close()
+
+
+def test_a_staged_file_can_be_gone_on_with(place: Place) -> None:
+    one = place.folder.stage()
+    one.write(b"first ")
+    one.close()
+    again = place.folder.reopen_staged(one.name)
+    assert (again.name, again.size, again.inode) == (one.name, 6, again.fingerprint().inode)
+    again.write(b"second")
+    again.finish(mtime_ns=10**18, mode=0o600)
+    assert place.folder.sync([again]) == []
+    again.close()
+    assert place.folder.put_new(one.name, A)
+    assert place.content(A) == b"first second"
+
+
+def test_only_a_regular_file_in_staging_can_be_gone_on_with(place: Place) -> None:
+    with pytest.raises(FileVanished):
+        place.folder.reopen_staged("0123456789abcdef")
+    with pytest.raises(PathRefused):
+        place.folder.reopen_staged(place.folder.stage_link("target"))
 
 
 def test_closing_twice_is_harmless(place: Place) -> None:

@@ -197,22 +197,17 @@ def test_a_trash_that_cannot_be_listed_stays_as_it_is(folder: DiskFolder, monkey
     assert folder.expire_trash() == []
 
 
-def test_everything_that_is_no_regular_file_is_skipped_with_its_reason(folder: DiskFolder, root: Path) -> None:
+def test_everything_but_files_directories_and_links_is_skipped_with_its_reason(folder: DiskFolder, root: Path) -> None:
     (root / "link").symlink_to("/etc/hostname")
     (root / "dangling").symlink_to("nowhere")
     (root / "sub").mkdir()
-    os.mkfifo(root / "pipe")
+    os.mkfifo(root / "sub" / "pipe")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(root / "sock"))
     (root / "file").write_text("x")
     reasons = {seen.name: seen.reason for seen in folder.listing() if isinstance(seen, Skipped)}
-    assert reasons == {
-        "link": "a link",
-        "dangling": "a link",
-        "sub": "a subfolder: not synced yet",
-        "pipe": "a FIFO",
-        "sock": "a socket",
-    }
+    assert reasons == {"sub/pipe": "a FIFO", "sock": "a socket"}
+    assert {seen.path for seen in folder.listing() if isinstance(seen, Found)} == {"link", "dangling", "sub", "file"}
 
 
 @pytest.mark.parametrize(
@@ -382,8 +377,33 @@ def test_what_cannot_be_read_is_left_alone_and_nothing_takes_its_place(root: Pat
     with unprivileged():
         found = {one.path: one for one in folder.listing() if isinstance(one, Found)}
         [skipped] = [one for one in folder.listing() if isinstance(one, Skipped)]
-        assert (set(found), skipped) == ({"b"}, Skipped(name="a", reason="not readable by this user"))
-        with pytest.raises(PathRefused, match="not readable"):
-            folder.fingerprint(A)
+        assert (set(found), skipped) == ({"b"}, Skipped(name="a", reason="not readable by this user", hides=A))
+        for refuse in (folder.fingerprint, folder.look, folder.take_out):
+            with pytest.raises(PathRefused, match="not readable"):
+                refuse(A)
         assert folder.fingerprint(RelPath.parse("b")) == found[RelPath.parse("b")].fingerprint
         assert folder.fingerprint(RelPath.parse("nothing")) is None
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o111, 0o444])
+def test_a_directory_that_cannot_be_read_or_entered_hides_what_is_in_it(
+    root: Path, folder: DiskFolder, mode: int
+) -> None:
+    root.chmod(0o755)
+    (root / "a" / "sub").mkdir(parents=True)
+    (root / "a" / "file").write_bytes(b"x")
+    (root / "a").chmod(mode)
+    reason = "not readable by this user"
+    inside = [RelPath.parse("a/file"), RelPath.parse("a/sub")]
+    hidden = inside if mode == 0o444 else [A]
+    name = folder.stage_link("target")
+    with unprivileged():
+        found = list(folder.listing())
+        alone = list(folder.listing(beneath=inside[0]))
+        with pytest.raises(StorageError, match="a/new: Permission denied"):
+            folder.put_new(name, RelPath.parse("a/new"))
+    (root / "a").chmod(0o755)
+    assert sorted(one.name for one in found if isinstance(one, Skipped)) == hidden
+    assert {one.hides for one in found if isinstance(one, Skipped)} == set(hidden)
+    assert {one.reason for one in found if isinstance(one, Skipped)} == {reason}
+    assert alone == [Skipped(name="a/file", reason=reason, hides=inside[0])]

@@ -1,0 +1,89 @@
+"""`.gsync/staging/` on the real disk: what is being written, and what was just displaced, under random names.
+
+The directory is ours alone (0700), and a name in it is a single one, so nothing in it can lead anywhere. Foreign errors end
+here. Made by `disk.py`, which says what may be put where.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Final
+
+from gsync.errors import PathRefused
+from gsync.storage import leases
+from gsync.storage.files import DiskFile, DiskStaged, fingerprint_of
+from gsync.storage.filesystem import TARGET_MAX_BYTES
+from gsync.storage.looking import READ, opened_regular
+from gsync.storage.own_folder import RandomHex
+from gsync.storage.renames import Spot
+from gsync.storage.translation import translating
+
+_NAME_BYTES: Final = 8
+_WRITE: Final = os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+class StagingFolder:
+    """The names in staging, by its descriptor (which stays its owner's)."""
+
+    def __init__(self, fd: int, *, random_hex: RandomHex) -> None:
+        self.fd = fd
+        self._random_hex = random_hex
+
+    def spot(self, name: str) -> Spot:
+        """Where `name` stands."""
+        return Spot(self.fd, name)
+
+    def free_spot(self) -> Spot:
+        """A new name."""
+        return Spot(self.fd, self._random_hex(_NAME_BYTES))
+
+    def stage(self) -> DiskStaged:
+        """A new, empty file."""
+        name = self.free_spot().name
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with translating("staging"):
+            return DiskStaged(os.open(name, flags, 0o600, dir_fd=self.fd), name=name)
+
+    def stage_link(self, target: str) -> str:
+        """The name of a new link."""
+        if not target or "\0" in target or len(os.fsencode(target)) > TARGET_MAX_BYTES:
+            raise PathRefused("no link can lead there")
+        name = self.free_spot().name
+        with translating("staging"):
+            os.symlink(target, name, dir_fd=self.fd)
+        return name
+
+    def reopen(self, name: str) -> DiskStaged:
+        """A file that was closed, to be written on."""
+        fd, status = self._opened(name, _WRITE)
+        return DiskStaged(fd, name=name, size=status.st_size)
+
+    def open(self, name: str) -> DiskFile:
+        """A file, to be read."""
+        fd, status = self._opened(name, READ)
+        return DiskFile(fd, name=name, fingerprint=fingerprint_of(status))
+
+    def has_writer(self, name: str) -> bool | None:
+        """Whether somebody has it open for writing; nobody can a link."""
+        with translating(name):
+            if stat.S_ISLNK(os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_mode):
+                return False
+            return leases.has_writer(self.fd, name)
+
+    def names(self) -> list[str]:
+        """Everything."""
+        with translating("staging"):
+            return os.listdir(self.fd)
+
+    def unlink(self, name: str) -> None:
+        """Remove `name`, if it is there."""
+        with translating(name):
+            try:
+                os.unlink(name, dir_fd=self.fd)
+            except FileNotFoundError:
+                return
+
+    def _opened(self, name: str, flags: int) -> tuple[int, os.stat_result]:
+        with translating(name):
+            return opened_regular(self.fd, name, flags)
