@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 
-from gsync.errors import AddressInUse, ConfigError, GsyncError, NoSpace, TransportError
+from gsync.errors import AddressInUse, ConfigError, GsyncError, NoSpace, TransportError, UnknownName
 
 
 class Exit(IntEnum):
@@ -16,9 +16,13 @@ class Exit(IntEnum):
     ERROR = 1
     USAGE = 2
     NO_TRACKER = 3
+    NO_SUCH_FILE = 4
     PARTIAL = 5
+    CONFLICTS = 6
+    NOT_IN_TIME = 7
     INTEGRITY = 8
     NO_SPACE = 9
+    NOT_RUNNING = 10
     REFUSED = 11
     INTERRUPTED = 130
     TERMINATED = 143
@@ -55,6 +59,14 @@ class Unreachable(GsyncError):
         self.advice = advice
 
 
+class NotRunningHere(GsyncError):
+    """No gsync runs in this folder."""
+
+    def __init__(self, what: str, *, advice: str) -> None:
+        super().__init__(what)
+        self.advice = advice
+
+
 def exit_for(error: GsyncError) -> Exit:
     """The exit code that `error` deserves when it ends a command."""
     match error:
@@ -62,8 +74,12 @@ def exit_for(error: GsyncError) -> Exit:
             return Exit.USAGE
         case Unreachable() | TransportError():
             return Exit.NO_TRACKER
+        case UnknownName():
+            return Exit.NO_SUCH_FILE
         case NoSpace():
             return Exit.NO_SPACE
+        case NotRunningHere():
+            return Exit.NOT_RUNNING
         case ConfigError():
             return Exit.REFUSED
         case _:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
@@ -41,6 +42,14 @@ class JsonLines:
 
     def close(self) -> None:
         """Nothing is held back; there is nothing to end."""
+
+
+def print_answers(answers: Iterable[Mapping[str, Any]], out: TextIO) -> None:
+    """Write answers of the local API, each as a line, as they come."""
+    for said in answers:
+        with output_errors():
+            out.write(json.dumps(said, separators=(",", ":")) + "\n")
+            out.flush()
 
 
 def _plain(value: object) -> object:

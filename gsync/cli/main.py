@@ -29,13 +29,46 @@ Usage:
   gsync demo [options]                a tracker and three peers in temporary folders, to see it work
   gsync stress [options]              load a swarm of processes on this machine, and check every byte
 
+In a folder that gsync keeps (or with --dir=DIR):
+  gsync status                        what is here, what is missing, who else is there, and whether all is in sync
+  gsync wait [--timeout=S]            return when all folders are equal
+  gsync ls [<name>]                   every file, and how it stands
+  gsync why <path>                    why a file is as it is
+  gsync peers                         who else offers files
+  gsync log                           what happened last
+  gsync conflicts                     the files that were edited in two places; with `keep`, settle them
+  gsync restore <name>...             get a replaced or deleted file back from the trash
+  gsync release                       let deletions travel that are held back because there were so many at once
+  gsync pause, gsync resume           leave the folder alone for a while, and go on
+  gsync scan                          look at the whole folder now
+  gsync stop                          end the gsync that runs there
+
 On a fresh machine this alone works, and starts its own tracker:
   gsync 127.0.0.1 9000 --dir=DIR
 
-`gsync run --help`, and likewise for `tracker`, `demo` and `stress`, lists the options.
+`gsync run --help`, and likewise for every other command, lists the options.
 """
 
-COMMANDS: Final = ("run", "tracker", "demo", "stress")
+COMMANDS: Final = {
+    "run": "run.main",
+    "tracker": "tracker.main",
+    "demo": "demo.main",
+    "stress": "stress.main",
+    "status": "status.main",
+    "wait": "wait.main",
+    "ls": "listing.ls",
+    "peers": "listing.peers",
+    "log": "listing.log",
+    "why": "why.main",
+    "conflicts": "conflicts.main",
+    "restore": "restore.main",
+    "release": "orders.release",
+    "pause": "orders.pause",
+    "resume": "orders.resume",
+    "scan": "orders.scan",
+    "stop": "orders.stop",
+}
+"""Each command's word, and its function in a module of this room."""
 
 Command = Callable[[Sequence[str]], Exit]
 
@@ -86,7 +119,7 @@ def _command(argv: Sequence[str]) -> Exit:
     if word in COMMANDS:
         return _load(word)(rest)
     if not word.startswith("-") and not any(character in word for character in ".:") and not word.isdigit():
-        hint = did_you_mean(word, COMMANDS)
+        hint = did_you_mean(word, tuple(COMMANDS))
         if hint or not rest or rest[0].startswith("-"):
             raise UsageError(f"there is no command {word!r}{hint}", advice="gsync --help")
     return _load("run")(argv)
@@ -99,7 +132,8 @@ def _escape_what_cannot_be_shown() -> None:
 
 
 def _load(word: str) -> Command:
-    command: Command = importlib.import_module(f"gsync.cli.{word}").main
+    module, _, function = COMMANDS[word].partition(".")
+    command: Command = getattr(importlib.import_module(f"gsync.cli.{module}"), function)
     return command
 
 

@@ -28,6 +28,7 @@ from gsync.peer.peer import Peer, Settings, Summary
 from gsync.storage.disk import DiskFolder
 from gsync.storage.index import Fate, Index
 from gsync.storage.publisher import Publisher
+from gsync.storage.visiting import TRACKER_NOTE, note
 from gsync.storage.workers import ThreadWorkers
 
 TEXT: Final = """Keep a folder in sync with others through the tracker at <ip>:<port>, until Ctrl-C.
@@ -97,6 +98,7 @@ def _run(config: RunConfig, talk: Console | JsonLines) -> Exit:
             )
         publisher = Publisher(folder, index, clock=clock.monotonic)
         publisher.recover()
+        note(folder.own_fd, TRACKER_NOTE, f"{config.tracker.ip} {config.tracker.port}")
         _say(talk, f"keeping {config.folder} in sync through {config.tracker}")
         on_away: Callable[[], None] = lambda: None  # noqa: E731
         if config.may_start_tracker:

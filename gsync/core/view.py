@@ -7,13 +7,14 @@ Pure; the table of the states is in `core/status.py`. Loops over whole trees tak
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from gsync.core.conflicts import is_conflict_copy
 from gsync.core.model import BuriedTree, FileMeta, Kind, LocalTree, Offer, RemoteTree, SyncedTree, Tombstone
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.pausing import Pause, no_pause, paused
+from gsync.core.records import beats, order, record_of
 from gsync.core.status import Dialect, Here, ListedEntry, PeerSeen, State
 from gsync.core.versions import Order, Version, compare
 
@@ -151,13 +152,26 @@ def _state_here(path: RelPath, entry: FileMeta, offer: Offer | None, view: View)
         return State.CONFLICT
     if offer is None:
         return _alone(entry, view.synced.get(path))
-    match compare(offer.version, entry.version):
+    match _order(path, offer, entry):
         case Order.OLDER:
             return State.EDITED
-        case Order.SAME if _same_content(offer, entry):
+        case Order.SAME:
             return State.SYNCED if offer.sources else _alone(entry, view.synced.get(path))
         case _:
             return State.STALE
+
+
+def _order(path: RelPath, offer: Offer, entry: FileMeta) -> Order:
+    """How the offer stands to what is here, the winner of a conflict being the newer one; never CONCURRENT."""
+    if offer.record is None:
+        return compare(offer.version, entry.version)
+    mine = record_of(path, entry)
+    if entry.kind is Kind.FILE and not entry.digest:  # not read whole yet: taken for the same until it is known better
+        mine = replace(mine, digest=offer.record.digest)
+    found = order(offer.record, mine)
+    if found is not Order.CONCURRENT:
+        return found
+    return Order.NEWER if beats(offer.record, mine) else Order.OLDER
 
 
 def _alone(entry: FileMeta, agreed: Version | None) -> State:
@@ -165,16 +179,6 @@ def _alone(entry: FileMeta, agreed: Version | None) -> State:
     if agreed is None:
         return State.LOCAL
     return State.SYNCED if agreed == entry.version else State.EDITED
-
-
-def _same_content(offer: Offer, entry: FileMeta) -> bool:
-    """Whether they agree as far as is known: classic peers tell no digest, and a file may not be read whole yet."""
-    record = offer.record
-    if record is None:
-        return True
-    if record.deleted or record.kind is not entry.kind:
-        return False
-    return not record.digest or not entry.digest or record.digest == entry.digest
 
 
 def _knows(tombstone: Tombstone | None, offer: Offer) -> bool:

@@ -15,6 +15,7 @@ from typing import Final
 from gevent.event import Event
 
 from gsync.core.backoff import Random
+from gsync.core.deletions import HOLD_SHARE
 from gsync.core.model import Offer, Tombstone
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.pausing import paused
@@ -58,10 +59,6 @@ ACCEPTING: Final = CONNECTIONS + 64
 """What the listener takes in; the uploader drops the oldest idle ones down to CONNECTIONS, so the door never blocks."""
 
 
-MAX_DELETE: Final = 0.25
-"""Share of the files that may be gone at once before their deletions are held back (`--max-delete`)."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What a person can choose; `port` 0 picks a free one, `once` ends when all that can be had is here.
@@ -85,7 +82,7 @@ class Settings:
     receives: bool = True
     limit_up: int | None = None
     limit_down: int | None = None
-    max_delete: float = MAX_DELETE
+    max_delete: float = HOLD_SHARE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,8 @@
     .gsync/root        the marker: a random id of this folder, and the inode of the root it was made for
     .gsync/staging/    files being written, and files just displaced
     .gsync/trash/      what was displaced, for 30 days
+    .gsync/control     the socket at which the running peer answers (gsync/web/)
+    .gsync/tracker     a note: which tracker it was told last
     .gsync/index.sqlite (see index.py)
 
 A marker that names another inode lies in a *copy* of a folder (or in one restored from a backup): it gets a new id, so

@@ -33,6 +33,10 @@ class NotRunning(GsyncError):
 class Unresponsive(GsyncError):
     """A gsync runs in this folder, but it does not answer."""
 
+    def __init__(self, what: str, *, advice: str = "") -> None:
+        super().__init__(what)
+        self.advice = advice
+
 
 class Client:
     """Questions to the peer whose `.gsync/` is open at `own_fd` (which stays the caller's)."""

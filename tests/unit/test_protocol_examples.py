@@ -13,13 +13,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from types import ModuleType
 from typing import get_args
 
 import pytest
 
-from gsync.cli import demo, run, stress, tracker
+from gsync.cli import conflicts, demo, listing, orders, restore, run, status, stress, tracker, wait, why
 from gsync.cli.exits import Exit
+from gsync.cli.main import COMMANDS
 from gsync.core.directory import Directory
 from gsync.core.holders import PeerId
 from gsync.core.ignore import is_ignored
@@ -368,10 +368,33 @@ def quantity(text: str) -> float:
     return float(number.replace(",", "")) * _UNITS[unit]
 
 
-@pytest.mark.parametrize("command", [run, tracker, demo, stress])
-def test_the_guide_has_every_option(command: ModuleType) -> None:
+TEXTS = {
+    "run": run.TEXT,
+    "tracker": tracker.TEXT,
+    "demo": demo.TEXT,
+    "stress": stress.TEXT,
+    "status": status.TEXT,
+    "wait": wait.TEXT,
+    "ls": listing.LS_TEXT,
+    "peers": listing.PEERS_TEXT,
+    "log": listing.LOG_TEXT,
+    "why": why.TEXT,
+    "conflicts": conflicts.TEXT,
+    "restore": restore.TEXT,
+    **{word: orders.text_of(word) for word in orders.TEXTS},
+}
+
+
+def test_every_command_has_its_text_and_its_place_in_the_guide() -> None:
+    assert TEXTS.keys() == COMMANDS.keys()
     guide = (DOCS / "guide.md").read_text(encoding="utf-8")
-    options = re.findall(r"(?:^  |, )(--?[a-z][a-z-]*)", command.TEXT.partition("Options:")[2], re.M)
+    assert [word for word in TEXTS if f"gsync {word}" not in guide] == []
+
+
+@pytest.mark.parametrize("word", TEXTS)
+def test_the_guide_has_every_option(word: str) -> None:
+    guide = (DOCS / "guide.md").read_text(encoding="utf-8")
+    options = re.findall(r"(?:^  |, )(--?[a-z][a-z-]*)", TEXTS[word].partition("Options:")[2], re.M)
     assert len(options) > 3
     assert [option for option in options if not re.search(rf"`{option}[`=]", guide)] == []
 

@@ -11,7 +11,7 @@ import pytest
 import gsync
 from gsync import errors
 from gsync.cli import main
-from gsync.cli.exits import Exit, Unreachable, UsageError
+from gsync.cli.exits import Exit, NotRunningHere, Unreachable, UsageError
 from gsync.cli.main import COMMANDS, HELP, run_command
 from gsync.cli.usage import Told
 
@@ -56,6 +56,9 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
         ("tracker", "tracker", ""),
         ("tracker 9000", "tracker", "9000"),
         ("demo --once", "demo", "--once"),
+        ("status", "status", ""),
+        ("why a.txt --json", "why", "a.txt --json"),
+        ("conflicts keep mine a.txt", "conflicts", "keep mine a.txt"),
     ],
 )
 def test_the_first_word_picks_the_command(commands: Commands, line: str, command: str, rest: str) -> None:
@@ -70,7 +73,9 @@ def test_the_first_word_picks_the_command(commands: Commands, line: str, command
         ("traker", "there is no command 'traker'; did you mean 'tracker'?"),
         ("dem", "there is no command 'dem'; did you mean 'demo'?"),
         ("sync", "there is no command 'sync'"),
-        ("status --json", "there is no command 'status'"),
+        ("sttaus --json", "there is no command 'sttaus'; did you mean 'status'?"),
+        ("confilcts", "there is no command 'confilcts'; did you mean 'conflicts'?"),
+        ("lss", "there is no command 'lss'; did you mean 'ls'?"),
     ],
 )
 def test_a_word_that_is_no_command_is_answered_with_the_nearest_one(
@@ -120,6 +125,8 @@ def test_every_command_has_its_help(capsys: pytest.CaptureFixture[str], word: st
         (errors.ConnectionBroken("x"), 3),
         (errors.Stalled("x"), 3),
         (errors.NoSpace("x"), 9),
+        (errors.UnknownName("x"), 4),
+        (NotRunningHere("x", advice="y"), 10),
         (errors.FolderLocked("x"), 11),
         (errors.FolderUnusable("x"), 11),
         (errors.ConfigError("x"), 11),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gsync.cli.text import count, duration, shown, size
+from gsync.cli.text import count, duration, shown, size, table, uptime, width
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,29 @@ def test_a_time_is_told_in_the_unit_that_fits(seconds: float, text: str) -> None
 @pytest.mark.parametrize(("number", "text"), [(0, "0 files"), (1, "1 file"), (2, "2 files")])
 def test_one_thing_is_not_two_things(number: int, text: str) -> None:
     assert count(number, "file") == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        *[(0, "0 s"), (59.9, "60 s"), (60, "1 min"), (3599, "59 min"), (3600, "1 h 0 min"), (3725, "1 h 2 min")],
+        *[(86_399, "23 h 59 min"), (86_400, "1 d 0 h"), (900_000, "10 d 10 h")],
+    ],
+)
+def test_a_long_time_is_told_in_the_units_that_fit(seconds: float, text: str) -> None:
+    assert uptime(seconds) == text
+
+
+def test_a_table_has_aligned_columns_and_no_blanks_at_the_ends_of_its_lines() -> None:
+    rows = [("name", "size", "last"), ("漢字", "1", "x"), ("e\u0301", "22222", ""), ("a\nb", "3", "y\x1b[2J")]
+    assert list(table(rows, right=frozenset({1}))) == [
+        "name   size  last",
+        "漢字      1  x",
+        "e\u0301     22222",
+        "a\\nb      3  y\\x1b[2J",
+    ]
+    assert [width(text) for text in ("abc", "漢字", "e\u0301", "")] == [3, 4, 1, 0]
+    assert list(table([("a", "1"), ("b", "22")], right=frozenset({1}))) == ["a   1", "b  22"]
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_a_file_that_is_the_same_everywhere() -> None:
         path=P,
         state=State.SYNCED,
         here="a file of 5 bytes from 1970-01-01 00:00:00 UTC, b3:11, version aaaaaaaa:1",
-        elsewhere="a file of 9 bytes from 1970-01-01 00:00:00 UTC, b3:11, version aaaaaaaa:1, at 192.0.2.20:4001",
+        elsewhere="a file of 5 bytes from 1970-01-01 00:00:00 UTC, b3:11, version aaaaaaaa:1, at 192.0.2.20:4001",
         agreed="version aaaaaaaa:1",
         plan="nothing is to be done here",
     )

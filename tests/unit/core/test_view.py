@@ -26,7 +26,7 @@ def meta(version: Version = V1, *, kind: Kind = Kind.FILE, size: int = 5, digest
 
 
 def offer(version: Version = V1, *sources: Source, deleted: bool = False, digest: str = "b3:11") -> Offer:
-    record = Record(path=P, kind=Kind.FILE, version=version, digest=digest, size=9, mtime_ns=8, deleted=deleted)
+    record = Record(path=P, kind=Kind.FILE, version=version, digest=digest, size=5, mtime_ns=7, deleted=deleted)
     return Offer(version=version, sources=sources, record=record)
 
 
@@ -57,11 +57,21 @@ def view(
         pytest.param(view(meta(), offer(V1, BEN), V1), State.SYNCED, id="the same on both sides"),
         pytest.param(view(meta(), offer(V1, BEN)), State.SYNCED, id="the same, not noted as agreed yet"),
         pytest.param(view(meta(digest=""), offer(V1, BEN)), State.SYNCED, id="the same as far as is known"),
-        pytest.param(view(meta(), offer(V1, BEN, digest="b3:22")), State.STALE, id="one version, two contents"),
+        pytest.param(
+            view(meta(), offer(V1, BEN, digest="b3:22")), State.STALE, id="one version, two contents: theirs wins"
+        ),
+        pytest.param(
+            view(meta(), offer(V1, BEN, digest="b3:00")), State.EDITED, id="one version, two contents: ours wins"
+        ),
         pytest.param(view(meta(V2), offer(V1, BEN), V1), State.EDITED, id="newer here"),
         pytest.param(view(meta(V1), offer(V2, BEN), V1), State.STALE, id="newer elsewhere"),
         pytest.param(view(meta(V1), offer(V2), V1), State.STALE, id="newer elsewhere, nobody can be reached"),
-        pytest.param(view(meta(V2), offer(V2B, BEN), V1), State.STALE, id="edited on both sides"),
+        pytest.param(view(meta(V2), offer(V2B, BEN), V1), State.STALE, id="edited on both sides: theirs wins"),
+        pytest.param(view(meta(V2B), offer(V2, BEN), V1), State.EDITED, id="edited on both sides: ours wins"),
+        pytest.param(view(meta(V2), offer(V2B, deleted=True), V1), State.EDITED, id="edited here, deleted there"),
+        pytest.param(
+            view(meta(V1), Offer(version=V1, sources=(OLD,)), V1), State.SYNCED, id="the same as a classic one"
+        ),
         pytest.param(view(meta(V1), offer(V2, deleted=True), V1), State.STALE, id="deleted elsewhere, not here yet"),
         pytest.param(view(None, offer(V1, BEN)), State.MISSING, id="not here"),
         pytest.param(view(None, offer(V1)), State.MISSING, id="not here, and nobody can be reached"),
@@ -99,7 +109,7 @@ def test_a_listed_entry_shows_what_stands_here() -> None:
 def test_a_listed_entry_shows_what_others_have_where_nothing_stands() -> None:
     entry = listed_entry(P, view(None, offer(V2, BEN)))
     assert entry is not None
-    assert (entry.kind, entry.size, entry.mtime_ns, entry.version) == (Kind.FILE, 9, 8, "aaaaaaaa:2")
+    assert (entry.kind, entry.size, entry.mtime_ns, entry.version) == (Kind.FILE, 5, 7, "aaaaaaaa:2")
 
 
 def test_what_only_classic_peers_have_shows_their_mtime() -> None:

@@ -1,0 +1,142 @@
+"""`gsync ls`, `gsync peers`, `gsync log`: lists of what a peer knows, a line each."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from gsync.cli.exits import Exit, output_errors
+from gsync.cli.jsonlines import print_answers
+from gsync.cli.place import COMMON_OPTIONS, Place
+from gsync.cli.text import shown, size, table
+from gsync.cli.usage import choice_of, number_of, parse
+from gsync.core.status import State
+from gsync.errors import UnknownName
+from gsync.web.answers import Answer
+
+LS_TEXT: Final = f"""List every path that is known here, and how it stands: {", ".join(State)}.
+
+Usage:
+  gsync ls [<name>] [options]
+
+Options:
+  --state=STATES  Only paths that stand so; several with commas between: --state=stale,missing
+{COMMON_OPTIONS}
+<name> is a file, or a directory with all that is in it.
+"""
+
+PEERS_TEXT: Final = f"""List the other peers that offer files now: how many, and how many that nobody else has.
+
+Usage:
+  gsync peers [options]
+
+Options:
+{COMMON_OPTIONS}"""
+
+LOG_TEXT: Final = f"""List what happened last in the gsync that runs here, the latest at the end.
+
+Usage:
+  gsync log [options]
+
+Options:
+  --last=N       So many lines at most [default: 50]
+{COMMON_OPTIONS}"""
+
+MOST_LINES: Final = 10_000
+
+_STATE_COLUMNS: Final = max(len(state) for state in State)
+_SIZE_COLUMNS: Final = 10
+_BILLION: Final = 1_000_000_000
+
+
+def ls(argv: Sequence[str]) -> Exit:
+    """List paths; the exit code, 4 for a name of which nothing is known."""
+    words = parse(LS_TEXT, ["ls", *argv], command="ls")
+    place = Place.of(words)
+    states = _states(words["--state"])
+    query = (
+        {} if words["<name>"] is None or _is_all(place, words["<name>"]) else {"beneath": place.name(words["<name>"])}
+    )
+    known = False
+    with place.peer() as peer:
+        for entry in peer.list("ls", **query):
+            known = True
+            if states and entry["state"] not in states:
+                continue
+            if words["--json"]:
+                print_answers([entry], sys.stdout)
+            else:
+                _print([_line(entry)])
+    if query and not known:
+        raise UnknownName(f"nothing is known of {query['beneath']}", advice="see what there is: gsync ls")
+    return Exit.DONE
+
+
+def peers(argv: Sequence[str]) -> Exit:
+    """List the others; the exit code."""
+    words = parse(PEERS_TEXT, ["peers", *argv], command="peers")
+    with Place.of(words).peer() as peer:
+        found = list(peer.list("peers"))
+    if words["--json"]:
+        print_answers(found, sys.stdout)
+    elif found:
+        rows = [
+            (one["endpoint"], one["dialect"], f"{one['offers']}", f"{one['only']}", one["trouble"]) for one in found
+        ]
+        _print(table([("address", "speaks", "names", "only there", ""), *rows], right=frozenset({2, 3})))
+    return Exit.DONE
+
+
+def log(argv: Sequence[str]) -> Exit:
+    """List what happened; the exit code."""
+    words = parse(LOG_TEXT, ["log", *argv], command="log")
+    last = int(number_of(words["--last"], what="number of lines", lowest=1, highest=MOST_LINES))
+    with Place.of(words).peer() as peer:
+        happened = list(peer.list("log", last=str(last)))
+    if words["--json"]:
+        print_answers(happened, sys.stdout)
+    elif happened:
+        _print(table([(moment(one["time_s"]), one["event"], _facts(one["facts"])) for one in happened]))
+    return Exit.DONE
+
+
+def moment(time_s: float) -> str:
+    """A time of the wall clock, in UTC."""
+    try:
+        return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):  # a disk may say any number
+        return "-"
+
+
+def _states(text: str | None) -> frozenset[str]:
+    if text is None:
+        return frozenset()
+    return frozenset(choice_of(word, [state.value for state in State], what="state") for word in text.split(","))
+
+
+def _is_all(place: Place, text: str) -> bool:
+    return (place.base / text).resolve() == place.folder.resolve()
+
+
+def _line(entry: Answer) -> str:
+    """One path. The columns have fixed widths, because lines are printed as they come."""
+    name = shown(entry["path"]) + ("/" if entry["kind"] == "directory" else "@" if entry["kind"] == "link" else "")
+    big = size(entry["size"]) if entry["kind"] == "file" else "-"
+    holders = len(entry["holders"])
+    state, when = entry["state"], moment(entry["mtime_ns"] // _BILLION)
+    return f"{state:{_STATE_COLUMNS}}  {big:>{_SIZE_COLUMNS}}  {when:19}  {holders:>3}  {name}"
+
+
+def _facts(facts: dict[str, object]) -> str:
+    """The path first, for that is what is looked for."""
+    path = facts.get("path")
+    rest = " ".join(f"{name}={value}" for name, value in facts.items() if name != "path" and value not in (None, ""))
+    return f"{path}  {rest}" if path is not None else rest
+
+
+def _print(lines: Iterable[str]) -> None:
+    with output_errors():
+        for line in lines:
+            print(line)

@@ -1,0 +1,438 @@
+"""The commands that look at a running peer, against one that only answers, over a real socket in a temporary folder."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gsync.cli import orders
+from gsync.cli.exits import Exit
+from gsync.cli.main import COMMANDS, run_command
+from gsync.core.keeping import ConflictWaiting, Keep
+from gsync.core.model import Kind
+from gsync.core.status import Here, LogLine, State, TrackerSeen
+from gsync.net.clock import HubClock
+from gsync.net.unix import Door
+from gsync.storage.visiting import TRACKER_NOTE, note
+from gsync.web.control import ControlServer
+from tests.unit.web.controls import COPY, TRACKER, FakeControls, entry, name, status
+
+Run = Callable[..., tuple[int, str, str]]
+LOOKING = [word for word in COMMANDS if word not in ("run", "tracker", "demo", "stress")]
+WORDS = {"why": ["why", "a.txt"], "restore": ["restore", "a.txt"]}
+
+
+class World:
+    """A folder that a peer keeps."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / ".gsync" / "trash").mkdir(parents=True)
+        self.own_fd = os.open(folder / ".gsync", os.O_RDONLY | os.O_DIRECTORY)
+        self.controls = FakeControls()
+        self.server = ControlServer(self.controls, own_fd=self.own_fd, clock=HubClock())
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path / "Shared")
+    yield world
+    world.server.close()
+    os.close(world.own_fd)
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    def run(*words: str) -> tuple[int, str, str]:
+        code = run_command([*words, f"--dir={tmp_path / 'Shared'}"])
+        return (code, *capsys.readouterr())
+
+    return run
+
+
+def printed(run: Run, *words: str, code: int = 0) -> list[str]:
+    """What the command writes to stdout, which must go well."""
+    got, out, err = run(*words)
+    assert (got, err) == (code, "")
+    return out.splitlines()
+
+
+def objects(run: Run, *words: str, code: int = 0) -> list[dict[str, object]]:
+    """The same with --json; every line must say its schema."""
+    lines = [json.loads(line) for line in printed(run, *words, "--json", code=code)]
+    assert all(line["v"] == 1 for line in lines)
+    return lines
+
+
+# status, wait
+
+
+def test_a_status_in_good_order_is_short(world: World, run: Run) -> None:
+    assert printed(run, "status") == [
+        "folder   /home/ann/Shared",
+        "state    in sync",
+        "tracker  192.0.2.10:9000, answers (native)",
+        "others   2 peers, offering 5 names",
+        "here     3 files, 1 directory, 1 link, 2.0 KiB",
+        "peer     ann, process 4711, for 1 h 2 min, serving at 0.0.0.0:40001",
+    ]
+
+
+def test_a_status_says_all_that_a_person_must_know(world: World, run: Run) -> None:
+    world.controls.shown = status(
+        tracker=TrackerSeen(endpoint=TRACKER, is_up=False, reason="connection refused"),
+        peers=0,
+        here=Here(files=1, directories=2),
+        left=3,
+        left_bytes=12 * 1024**2,
+        conflicts=2,
+        held_deletions=412,
+        paused=True,
+        sends=False,
+        serving=None,
+        in_sync=False,
+        reason="the tracker does not answer, so nobody knows what the others have",
+    )
+    assert printed(run, "status")[1:] == [
+        "state      not in sync: the tracker does not answer, so nobody knows what the others have",
+        "tracker    192.0.2.10:9000, does not answer (connection refused)",
+        "others     0 peers",
+        "here       1 file, 2 directories, 0 B",
+        "to fetch   3 names, 12.0 MiB",
+        "conflicts  2; see them: gsync conflicts",
+        "held       412 deletions; let them travel: gsync release",
+        "paused     go on: gsync resume",
+        "role       receive-only",
+        "peer       ann, process 4711, for 1 h 2 min",
+    ]
+
+
+def test_a_status_as_json_is_one_object(world: World, run: Run) -> None:
+    (said,) = objects(run, "status")
+    assert (said["in_sync"], said["tracker"]["dialect"]) == (True, "native")  # type: ignore[index]
+
+
+def test_wait_is_silent_when_all_is_in_sync(world: World, run: Run) -> None:
+    world.controls.settled_answers = [(False, "3 names to fetch"), (True, "")]
+    assert printed(run, "wait") == []
+    assert world.controls.told == ["settled", "settled"]
+
+
+def test_wait_gives_up_after_its_time_and_says_what_is_missing(world: World, run: Run) -> None:
+    world.controls.settled_answers = [(False, "3 names to fetch")]
+    code, out, err = run("wait", "--timeout=0.03")
+    assert (code, out) == (7, "")
+    assert err == "gsync: not in sync after 0.03 s: 3 names to fetch\n  see what is missing: gsync status\n"
+
+
+def test_wait_for_no_time_only_looks(world: World, run: Run) -> None:
+    world.controls.settled_answers = [(False, "paused")]
+    (said,) = objects(run, "wait", "--timeout=0", code=7)
+    assert (said["settled"], said["reason"]) == (False, "paused")
+    assert world.controls.told == ["settled"]
+
+
+@pytest.mark.parametrize("timeout", ["-1", "soon", "nan", "1e99"])
+def test_wait_takes_only_a_time(world: World, run: Run, timeout: str) -> None:
+    code, _, err = run("wait", f"--timeout={timeout}")
+    assert code == 2
+    assert "is no timeout" in err
+
+
+# ls, peers, log, why
+
+
+def test_ls_shows_how_every_path_stands(world: World, run: Run) -> None:
+    world.controls.entries = [
+        entry("photos", State.LOCAL, kind=Kind.DIRECTORY, size=0, holders=()),
+        entry("photos/\u202eb.jpg", State.MISSING, size=5 * 1024**3),
+        entry("photos/l", State.CONFLICT, kind=Kind.LINK, mtime_ns=10**30),
+    ]
+    assert printed(run, "ls") == [
+        "local              -  2025-06-15 15:06:40    0  photos/",
+        "missing      5.0 GiB  2025-06-15 15:06:40    1  photos/\\u202eb.jpg",
+        "conflict           -  -                      1  photos/l@",
+    ]
+
+
+def test_ls_takes_a_name_and_states(world: World, run: Run) -> None:
+    assert [line["path"] for line in objects(run, "ls")] == ["a.txt", "photos/b.jpg"]
+    assert [line["path"] for line in objects(run, "ls", "photos")] == ["photos/b.jpg"]
+    assert [line["path"] for line in objects(run, "ls", ".")] == ["a.txt", "photos/b.jpg"]
+    assert [line["path"] for line in objects(run, "ls", "--state=missing,stale")] == ["photos/b.jpg"]
+    assert objects(run, "ls", "photos", "--state=stale") == []
+
+
+def test_ls_of_what_is_not_there_is_an_error(world: World, run: Run) -> None:
+    code, out, err = run("ls", "no.txt")
+    assert (code, out) == (4, "")
+    assert err == "gsync: nothing is known of no.txt\n  see what there is: gsync ls\n"
+
+
+def test_ls_knows_its_states(world: World, run: Run) -> None:
+    code, _, err = run("ls", "--state=stael")
+    assert code == 2
+    assert "did you mean 'stale'?" in err
+
+
+def test_peers_are_a_table(world: World, run: Run) -> None:
+    assert printed(run, "peers") == [
+        "address           speaks  names  only there",
+        "192.0.2.20:42603  native      5           1",
+    ]
+    assert objects(run, "peers")[0]["offers"] == 5
+
+
+def test_the_log_shows_what_happened_with_the_path_first(world: World, run: Run) -> None:
+    world.controls.lines = [
+        LogLine(time_s=1_750_000_000.25, event="file.fetched", facts={"source": "x:1", "path": "a\n.txt", "size": 15}),
+        LogLine(time_s=1_750_000_001.0, event="error", facts={"what": "no room", "advice": ""}),
+    ]
+    assert printed(run, "log") == [
+        "2025-06-15 15:06:40  file.fetched  a\\n.txt  source=x:1 size=15",
+        "2025-06-15 15:06:41  error         what=no room",
+    ]
+    assert len(objects(run, "log", "--last=1")) == 1
+    world.controls.lines = []
+    assert printed(run, "log") == []
+
+
+def test_why_explains_a_path(world: World, run: Run) -> None:
+    assert printed(run, "why", "a.txt") == [
+        "a.txt: synced",
+        "  here         a file",
+        "  elsewhere    nobody offers it now",
+        "  agreed last  v",
+    ]
+    assert objects(run, "why", "a.txt")[0]["state"] == "synced"
+    assert run("why", "no.txt") == (4, "", "gsync: nothing is known of no.txt\n  gsync ls\n")
+
+
+# conflicts, restore
+
+
+def waiting() -> list[ConflictWaiting]:
+    return [
+        ConflictWaiting(copy=COPY, path=name("notes.txt"), stands=True, size=15, mtime_ns=10**18, against_size=2048),
+        ConflictWaiting(copy=name("b" + COPY[5:]), path=name("b.txt"), stands=False, size=1, mtime_ns=10**18),
+    ]
+
+
+def test_no_conflict_is_no_word(world: World, run: Run) -> None:
+    assert printed(run, "conflicts") == []
+
+
+def test_conflicts_stand_beside_what_they_lost_against(world: World, run: Run) -> None:
+    world.controls.conflicting = waiting()
+    code, out, err = run("conflicts")
+    assert (code, err) == (6, "choose: gsync conflicts keep (mine|theirs|both) 'notes.txt'\n")
+    assert out.splitlines() == [
+        "theirs  2.0 KiB  1970-01-01 00:00:00  notes.txt",
+        f"mine       15 B  2001-09-09 01:46:40  {COPY}",
+        "theirs        -  gone                 b.txt",
+        f"mine        1 B  2001-09-09 01:46:40  b{COPY[5:]}",
+    ]
+    assert [line["stands"] for line in objects(run, "conflicts", code=6)] == [True, False]
+
+
+@pytest.mark.parametrize("choice", list(Keep))
+def test_a_conflict_is_settled(world: World, run: Run, choice: Keep) -> None:
+    assert printed(run, "conflicts", "keep", choice, "notes.txt", "photos/b.jpg") == [
+        f"{COPY} stands at notes.txt; what stood there is at .gsync/trash/box/notes.txt",
+        f"{COPY} stands at photos/b.jpg; what stood there is at .gsync/trash/box/notes.txt",
+    ]
+    assert world.controls.told == [(choice, ("notes.txt", "photos/b.jpg"))]
+    assert objects(run, "conflicts", "keep", choice, "a.txt")[0]["stands_at"] == "a.txt"
+
+
+def test_a_name_without_a_conflict_ends_it(world: World, run: Run) -> None:
+    code, out, err = run("conflicts", "keep", "mine", "notes.txt", "unknown.txt")
+    assert code == 4
+    assert len(out.splitlines()) == 1
+    assert err == "gsync: unknown.txt has no conflict copy here\n  gsync conflicts\n"
+
+
+@pytest.mark.parametrize("words", [["keep"], ["keep", "mine"], ["keep", "yours", "a.txt"], ["a.txt"]])
+def test_a_choice_that_cannot_be_understood_is_answered_with_the_right_way(
+    world: World, run: Run, words: list[str]
+) -> None:
+    assert run("conflicts", *words)[0] == 2
+    assert world.controls.told == []
+
+
+def test_a_running_peer_restores_by_itself(world: World, run: Run) -> None:
+    assert printed(run, "restore", "notes.txt") == ["+ notes.txt  from 20261122T060018Z-62c09ab6"]
+    assert objects(run, "restore", "notes.txt", "--at=20261122T060018Z-62c09ab6")[0]["path"] == "notes.txt"
+    assert world.controls.told == [(("notes.txt",), ""), (("notes.txt",), "20261122T060018Z-62c09ab6")]
+    assert run("restore", "no.txt") == (4, "", "gsync: no.txt is not in the trash\n  gsync restore --list\n")
+
+
+@pytest.fixture
+def trashed(tmp_path: Path) -> Path:
+    """A folder in which no peer runs, with two versions of a file in its trash."""
+    folder = tmp_path / "Shared"
+    for box, content in (("20261121T060018Z-62c09ab6", "old"), ("20261122T060018Z-00000000", "newer")):
+        (folder / ".gsync/trash" / box).mkdir(parents=True)
+        (folder / ".gsync/trash" / box / "notes.txt").write_text(content)
+    return folder
+
+
+def test_what_lies_in_the_trash_is_listed_whether_a_peer_runs_or_not(trashed: Path, run: Run) -> None:
+    lines = [
+        "20261122T060018Z-00000000                5 B  notes.txt",
+        "20261121T060018Z-62c09ab6                3 B  notes.txt",
+    ]
+    assert printed(run, "restore", "--list") == lines
+    assert printed(run, "restore", "--list", "notes.txt") == lines
+    assert printed(run, "restore", "--list", "other.txt") == []
+    assert objects(run, "restore", "--list")[0]["since_s"] == 1795327218.0
+
+
+def test_where_no_peer_runs_the_command_restores_by_itself(trashed: Path, run: Run) -> None:
+    (trashed / "notes.txt").write_text("mine")
+    (line,) = printed(run, "restore", "notes.txt")
+    assert line.startswith("+ notes.txt  from 20261122T060018Z-00000000; what stood there is at .gsync/trash/")
+    assert (trashed / "notes.txt").read_text() == "newer"
+    assert (trashed / line.split()[-1]).read_text() == "mine"
+    assert printed(run, "restore", "notes.txt", "--at=20261121T060018Z-62c09ab6")
+    assert (trashed / "notes.txt").read_text() == "old"
+
+
+def test_what_is_not_in_the_trash_is_told(trashed: Path, run: Run) -> None:
+    code, out, err = run("restore", "no.txt")
+    assert (code, out) == (4, "")
+    assert err == "gsync: no.txt is not in the trash\n  see what is: gsync restore --list\n"
+    assert run("restore", "notes.txt", "--at=20261121T000000Z-62c09ab6")[0] == 4
+
+
+def test_a_folder_that_was_never_kept_has_no_trash_and_gets_none(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "Shared").mkdir()
+    assert run("restore", "notes.txt")[0] == 10
+    assert run("restore", "--list")[0] == 10
+    assert list((tmp_path / "Shared").iterdir()) == []
+
+
+# orders
+
+
+@pytest.mark.parametrize(
+    ("word", "line"),
+    [
+        ("release", "released 412 deletions"),
+        ("pause", "paused; go on: gsync resume"),
+        ("resume", "going on"),
+        ("scan", "2 names had changed"),
+    ],
+)
+def test_an_order_is_given_and_told(world: World, run: Run, word: str, line: str) -> None:
+    assert run(word) == (0, "", f"{line}\n")
+    assert world.controls.told == [word]
+    assert objects(run, word)[0]["v"] == 1
+
+
+def test_stop_returns_when_the_peer_has_ended(world: World, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = os.open(world.folder / ".gsync" / "lock", os.O_CREAT | os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 2:
+            world.server.close()
+        if len(slept) == 3:
+            os.close(lock)
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    assert run("stop") == (0, "", "stopped\n")
+    assert world.controls.told == ["stop"]
+    assert len(slept) == 3
+
+
+def test_a_peer_that_does_not_stop_is_told_of(world: World, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(orders, "STOP_S", 0.0)
+    code, _, err = run("stop")
+    assert code == 1
+    assert "has not ended after 0 s" in err
+
+
+# where no peer runs
+
+
+@pytest.mark.parametrize("word", [word for word in LOOKING if word != "restore"])
+def test_where_no_peer_runs_the_command_to_start_one_is_told(tmp_path: Path, run: Run, word: str) -> None:
+    told = run(*WORDS.get(word, [word]))
+    folder = tmp_path / "Shared"
+    wanted = f"gsync: no gsync runs in {folder}\n  start one: gsync <ip> <port> --dir={folder}\n"
+    assert told == (10, "", wanted)
+
+
+def test_the_command_to_start_it_again_names_the_tracker_of_before(world: World, run: Run) -> None:
+    world.server.close()
+    note(world.own_fd, TRACKER_NOTE, "192.0.2.10 9000")
+    assert run("status")[2].splitlines()[1] == f"  start one: gsync 192.0.2.10 9000 --dir={world.folder}"
+    note(world.own_fd, TRACKER_NOTE, "$(rm -rf ~) 9000")
+    assert run("status")[2].splitlines()[1] == f"  start one: gsync <ip> <port> --dir={world.folder}"
+
+
+def test_a_peer_that_was_killed_is_none(world: World, run: Run) -> None:
+    world.server.close()
+    Door.open(world.own_fd, "control").socket.close()
+    assert run("status")[0] == 10
+
+
+def test_a_peer_that_holds_the_folder_but_takes_no_questions_is_told_with_its_process(world: World, run: Run) -> None:
+    world.server.close()
+    lock = os.open(world.folder / ".gsync" / "lock", os.O_CREAT | os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    code, _, err = run("status")
+    os.close(lock)
+    assert code == 1
+    assert f"(process {os.getpid()})" in err
+    assert f"kill {os.getpid()}" in err
+
+
+# which folder, which names
+
+
+def test_the_folder_is_the_nearest_one_above_that_gsync_keeps(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deep = world.folder / "photos" / "2026"
+    deep.mkdir(parents=True)
+    monkeypatch.chdir(deep.parent)
+    assert run_command(["why", "b.jpg", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["path"] == "photos/b.jpg"
+    assert run_command(["why", "../a.txt"]) == 0
+    monkeypatch.chdir(deep)
+    assert run_command(["why", f"{world.folder}/a.txt"]) == 0
+    assert run_command(["ls", ".."]) == 0
+    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()][-1] == "photos/b.jpg"
+
+
+@pytest.mark.parametrize("path", ["..", "../x", "/etc/passwd", ".", "a/../..", ".gsync/lock", "a\nb"])
+def test_a_name_that_cannot_be_in_the_folder_is_refused(world: World, run: Run, path: str) -> None:
+    code, _, err = run("why", path)
+    assert code == 2
+    assert err.count("\n") == 1
+
+
+def test_a_folder_that_was_never_kept_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_command(["status"]) == Exit.NOT_RUNNING
+    assert f"no gsync runs in {tmp_path}" in capsys.readouterr().err
+
+
+def test_a_planted_link_is_no_folder_of_ours(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    planted = tmp_path / "planted"
+    planted.mkdir()
+    (planted / ".gsync").symlink_to(world.folder / ".gsync")
+    assert run_command(["stop", f"--dir={planted}"]) == Exit.NOT_RUNNING
+    assert world.controls.told == []
