@@ -44,10 +44,6 @@ log = logging.getLogger(__name__)
 RETRY_BASE_S: Final = 0.1
 RETRY_CAP_S: Final = 16.0
 
-LEFT_IN_S: Final = 2.0
-"""How long a directory that was deleted elsewhere may still hold synced things before it is kept: their deletions may be on
-their way in another message."""
-
 LocalAction = MakeDirectory | MakeLink | Remove | Bury | Adopt | Reassert | Relocate
 
 Record = Callable[[Mapping[RelPath, Tombstone], Mapping[RelPath, Version]], None]
@@ -86,7 +82,6 @@ class LocalWorks:
         self._busy: set[RelPath] = set()
         self._failures: dict[RelPath, int] = {}
         self._resting: list[tuple[float, RelPath]] = []
-        self._left_in: dict[RelPath, float] = {}
 
     @property
     def pending(self) -> int:
@@ -108,7 +103,7 @@ class LocalWorks:
                 case Adopt() if _moves_nothing(action, self._trees.local.get(action.path)):
                     agreed[action.path] = action.version
                 case Remove(expected=FileMeta(kind=Kind.DIRECTORY)) if self._trees.has_children(action.path):
-                    self._keep_if_lived_in(action)
+                    continue  # the planner wants all that is in it gone, too: the last of that will bring it up again
                 case Remove() | MakeDirectory() | MakeLink() | Adopt() | Relocate():
                     self._submit(_change(action))
                 case unreachable:
@@ -131,18 +126,6 @@ class LocalWorks:
         meta = self._trees.local.get(path)
         if meta is not None:
             self._submit(Adjustment(path=path, expected=meta, version=version, author=self._author))
-
-    def _keep_if_lived_in(self, action: Remove) -> None:
-        """A directory that still holds something: wait for the deletions of that, and keep it if none come."""
-        now = self._clock.monotonic()
-        since = self._left_in.get(action.path)
-        if since is None:
-            since = self._left_in[action.path] = now
-            heapq.heappush(self._resting, (now + LEFT_IN_S, action.path))
-        if now - since < LEFT_IN_S:
-            return
-        del self._left_in[action.path]
-        self._reassert(action.path, action.tombstone.version.edited_by(self._author, 0))
 
     def _write(self, buried: Mapping[RelPath, Tombstone], agreed: Mapping[RelPath, Version]) -> None:
         """What moves only in the index and the trees."""
@@ -174,7 +157,6 @@ class LocalWorks:
 
     def _ended(self, change: Change, outcome: Outcome) -> None:
         self._busy.discard(change.path)
-        self._left_in.pop(change.path, None)
         match outcome:
             case Published() | Removed() | Moved():
                 self._failures.pop(change.path, None)

@@ -254,7 +254,7 @@ class Peer:
         return "::" if ":" in tracker.ip else "0.0.0.0"
 
     def _policy(self) -> Policy:
-        return Policy(now_s=self._clock.wall())
+        return Policy(now_s=self._clock.wall(), author=self._index.author, receives=self._settings.receives)
 
     def _directory_came(self, directory: DirectoryResponse, own_end: Endpoint) -> None:
         """A classic tracker told all that it knows."""

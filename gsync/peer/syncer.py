@@ -250,6 +250,7 @@ class Syncer:
         planned = plan(
             paths,
             local=trees.local,
+            buried=trees.buried,
             remote=trees.remote,
             synced=trees.synced,
             policy=self._policy(),

@@ -14,7 +14,7 @@ from gsync.core.versions import Version
 from gsync.errors import StorageError
 from gsync.net.simulation import World, simulated
 from gsync.peer.events import FileDeleted, FileMade, FileMoved, FileSkipped
-from gsync.peer.local_works import LEFT_IN_S, RETRY_BASE_S, LocalWorks
+from gsync.peer.local_works import RETRY_BASE_S, LocalWorks
 from gsync.peer.outcomes import Outcomes
 from gsync.peer.trees import Trees
 from gsync.storage.downloads import (
@@ -214,15 +214,3 @@ def test_a_directory_goes_only_after_what_is_in_it(room: Room) -> None:
     assert D in room.replanned  # it may be empty now
     room.put(going)
     assert [change.path for change in room.changes] == [DX, D]
-
-
-def test_a_directory_in_which_something_new_stays_is_kept(room: Room) -> None:
-    room.trees.note_local({D: directory(v(5)), DX: meta()})
-    going = Remove(path=D, expected=directory(v(5)), tombstone=BURIED)
-    room.put(going)
-    gevent.sleep(LEFT_IN_S)
-    assert room.works.take_due(room.world.now_s) == [D]
-    room.put(going)
-    assert room.changes == [
-        Adjustment(path=D, expected=directory(v(5)), version=v(10, ann=2, me=1), author="me"),
-    ]
