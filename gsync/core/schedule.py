@@ -83,8 +83,20 @@ class FetchQueue:
         self._resting: list[tuple[float, int, RelPath]] = []
         self._serial = 0
 
+    def __contains__(self, path: object) -> bool:
+        return path in self._pending
+
     def __len__(self) -> int:
         return len(self._pending)
+
+    @property
+    def bytes_left(self) -> int:
+        """How many bytes the pending files have, as far as their records tell."""
+        return sum(_size(pending.fetch) for pending in self._pending.values())
+
+    def active(self) -> Iterator[RelPath]:
+        """The paths that were handed out and have not ended."""
+        return (path for path, pending in self._pending.items() if pending.active_at is not None)
 
     @property
     def running(self) -> int:

@@ -106,6 +106,11 @@ class Applier:
         """Whether so much waits to be published that nothing more should be fetched now."""
         return self._waiting_bytes >= WAITING_MAX_BYTES
 
+    @property
+    def waiting(self) -> int:
+        """How many changes wait for the publisher, or are with it."""
+        return int(self._queue.qsize()) + len(self._publishing)
+
     def begin(self, path: RelPath, *, expected: int, digest: str = "") -> Staged:
         """A staged file for a large download of `expected` bytes, 0 where nobody told. Raises NoSpace, StorageError.
 

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-import gevent
 from gevent.event import Event
 
 from gsync.core.actions import Adopt, Fetch, Refuse
@@ -33,6 +32,7 @@ from gsync.peer.fetcher import Fetcher
 from gsync.peer.local_works import LocalAction, LocalWorks
 from gsync.peer.native_deliveries import NativeDeliveries, VerifiedFetcher, speaks_native
 from gsync.peer.outcomes import Outcomes, Tally
+from gsync.peer.progress import Speaker
 from gsync.peer.trees import Trees
 from gsync.peer.voucher import Voucher
 from gsync.storage.filesystem import Folder
@@ -41,8 +41,6 @@ log = logging.getLogger(__name__)
 
 IN_FLIGHT: Final = 1024
 """Files between their first dial and the end of their batch: two full batches, so that the publisher never waits."""
-
-PROGRESS_S: Final = 0.25
 
 PLANNED_AT_A_TIME: Final = 500
 """Paths planned between two breaths: some 5 ms of work. Moves are planned with all that moved, whatever their number."""
@@ -133,14 +131,42 @@ class Syncer:
         self._planning = False
         self._paused = False
         self._round_began: float | None = None
-        self._bytes_before = 0
         self._announced_round = False
-        self._busy = Event()
+        self._speaker = Speaker(
+            outcomes=self._outcomes,
+            bytes_received=self.bytes_received,
+            left=lambda: len(queue),
+            events=events,
+            clock=clock,
+        )
 
     @property
     def left(self) -> int:
         """How many files are still to be fetched."""
         return len(self._queue)
+
+    @property
+    def left_bytes(self) -> int:
+        """How many bytes these have, as far as anybody tells."""
+        return self._queue.bytes_left
+
+    @property
+    def to_publish(self) -> int:
+        """How many paths are being planned, carried out, or wait to be tried again."""
+        return len(self._dirty) + self._planning + self._works.pending
+
+    def fetching(self) -> frozenset[RelPath]:
+        """The paths whose content is on its way now."""
+        return frozenset(self._queue.active())
+
+    def why_waiting(self, path: RelPath) -> str:
+        """What stands between a plan for `path` and its being carried out; "" where nothing does, or nothing is to be done."""
+        if self._paused:
+            return "paused until `gsync resume`"
+        offer = self._trees.remote.get(path)
+        if path in self._queue and offer is not None and not offer.sources:
+            return "nobody who has its content can be reached now"
+        return "it waits for its turn" if path in self._queue else ""
 
     @property
     def is_at_rest(self) -> bool:
@@ -183,7 +209,7 @@ class Syncer:
         if self._round_began is None:
             self._round_began = self._clock.monotonic()
             self._outcomes.round = Tally()
-            self._bytes_before = self.bytes_received()
+            self._speaker.begin_round()
 
     def replan(self, paths: Iterable[RelPath]) -> None:
         """The trees have changed at `paths`: the loop will see what should be done about them. Never waits."""
@@ -211,7 +237,7 @@ class Syncer:
     def run(self) -> None:
         """Carry out what is to be done; never returns."""
         with TaskGroup() as tasks:
-            tasks.spawn(self._show_progress)
+            tasks.spawn(self._speaker.run)
             while True:
                 now = self._clock.monotonic()
                 if not self._paused:
@@ -298,12 +324,12 @@ class Syncer:
 
     def _begin(self, count: int) -> None:
         self._in_flight += count
-        self._busy.set()
+        self._speaker.busy.set()
 
     def _ended(self, count: int = 1) -> None:
         self._in_flight -= count
         if not self._in_flight:
-            self._busy.clear()
+            self._speaker.busy.clear()
         self._wake.set()
 
     def _judge(self) -> None:
@@ -318,23 +344,6 @@ class Syncer:
         if not self._announced_round:
             self._announced_round = True
             self._on_idle()
-
-    def _show_progress(self) -> None:
-        """While files are being fetched, tell four times a second how far it is."""
-        while True:
-            self._busy.wait()
-            before, since = self.bytes_received(), self._clock.monotonic()
-            gevent.sleep(PROGRESS_S)
-            now = self._clock.monotonic()
-            rate = (self.bytes_received() - before) / max(now - since, 1e-6)
-            if self._busy.is_set() and len(self._queue):
-                done = ev.Progress(
-                    files_left=len(self._queue),
-                    files_done=self._outcomes.round.fetched,
-                    bytes_done=self.bytes_received() - self._bytes_before,
-                    bytes_per_s=rate,
-                )
-                self._events.tell(done)
 
 
 def _was_moved(offer: Offer | None) -> bool:

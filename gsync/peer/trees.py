@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from gsync.core.model import Entry, FileMeta, Kind, Offer, Record, Tombstone
 from gsync.core.names import RelPath
-from gsync.core.records import record_of
+from gsync.core.records import looks_the_same, record_of
 from gsync.core.versions import Version
 from gsync.wire.requests import SortedNames
 
@@ -110,6 +110,23 @@ class Trees:
     def holders_of(self, digest: str) -> Iterable[RelPath]:
         """The paths of the files here that have this content."""
         return self._by_digest.get(digest, ())
+
+    def kept_back(self) -> int:
+        """How many edits of this machine are told to nobody."""
+        if self._tells_edits:
+            return 0
+        edits = sum(not self._is_told(path, meta) for path, meta in self._local.items())
+        return edits + sum(not self._is_told(path, tombstone) for path, tombstone in self._buried.items())
+
+    def agrees_with_remote(self) -> bool:
+        """Whether everything that others offer stands here, and everything that stands here is what they offer."""
+        offered = 0
+        for path, offer in self.remote.items():
+            offered += not offer.is_deletion
+            entry: Entry | None = self._local.get(path) or self._buried.get(path)
+            if offer.record is not None and (entry is None or not looks_the_same(record_of(path, entry), offer.record)):
+                return False
+        return offered == len(self._local)
 
     def has_children(self, path: RelPath) -> bool:
         """Whether something that is synced stands in the directory `path`."""

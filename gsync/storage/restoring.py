@@ -37,6 +37,10 @@ class Restorer:
         self._trash = trash
         self._wall_ns = wall_ns
 
+    def listed(self, *, beneath: RelPath | None = None) -> list[Trashed]:
+        """What lies in the trash, newest box first; or only what had this path, or was in this directory."""
+        return list(self._trash.trashed(beneath=beneath))
+
     def meant(self, names: Sequence[RelPath], *, box: str = "") -> list[Trashed]:
         """What in the trash `names` mean. Raises `UnknownName` for one that means nothing, `StorageError`.
 

@@ -23,7 +23,8 @@ from gsync.net.tasks import TaskGroup
 from gsync.peer import events as ev
 from gsync.peer.fetcher import NotThere, Received
 from gsync.peer.intake import Content
-from gsync.peer.syncer import IN_FLIGHT, PROGRESS_S, Syncer
+from gsync.peer.progress import PROGRESS_S
+from gsync.peer.syncer import IN_FLIGHT, Syncer
 from gsync.peer.trees import Trees
 from gsync.storage.downloads import Download, Outcome, Overtaken, Published, Unpublished
 from gsync.storage.memory import MemoryFolder
