@@ -17,6 +17,7 @@ from gevent.event import Event
 from gsync.core.backoff import Random, backoff_s
 from gsync.core.model import Offer, Source
 from gsync.core.names import Endpoint, RelPath
+from gsync.core.status import Dialect, TrackerSeen
 from gsync.errors import ConnectFailed, ProtocolError, TransportError
 from gsync.net.clock import Clock
 from gsync.net.transport import Network, Stream
@@ -82,6 +83,7 @@ class Announcer:
         self._news = Event()
         self._conversation: ClassicLink | TrackerLink | None = None
         self._is_up = False
+        self._reason = ""
         self._knows_native = knows_gsync and on_records is not None
         self._opening = Opening.LIST_IF_SHORT if self._knows_native else Opening.PLAIN
         self._seek_after_s = SEEK_S
@@ -112,17 +114,37 @@ class Announcer:
             return self._conversation.locate(paths)
         return {}
 
+    @property
+    def waiting(self) -> int:
+        """How many paths a native tracker has not been told yet."""
+        return self._conversation.waiting if isinstance(self._conversation, TrackerLink) else 0
+
+    def agrees(self) -> bool | None:
+        """Whether a native tracker and this peer know the same directory, all that is here included; asks it, so it waits.
+
+        None while there is none to ask.
+        """
+        return self._conversation.agrees() if isinstance(self._conversation, TrackerLink) else None
+
+    def seen(self) -> TrackerSeen:
+        """How the tracker stands now."""
+        dialect = Dialect.NONE
+        if self._is_up:
+            dialect = Dialect.NATIVE if isinstance(self._conversation, TrackerLink) else Dialect.CLASSIC
+        return TrackerSeen(
+            endpoint=self._tracker, is_up=self._is_up, dialect=dialect, reason="" if self._is_up else self._reason
+        )
+
     def run(self) -> None:
         """Talk to the tracker; never returns."""
         failures = 0
         while True:
-            self._conversation = None
-            self._is_up = False
             try:
                 with self._dial() as stream:
                     try:
                         self._converse(stream)
                     finally:
+                        self._conversation = None
                         stream.close()  # in order, also when this peer is stopped: the tracker sees us leave
             except NotNative as error:
                 log.info("tracker.anew tracker=%s reason=%s", self._tracker, error)
@@ -133,9 +155,11 @@ class Announcer:
             except (TransportError, ProtocolError) as error:
                 self._seek_after_s = SEEK_S
                 log.info("tracker.down tracker=%s reason=%s", self._tracker, error)
-                failures = failures + 1 if not self.answers else 0
+                self._reason = str(error)
+                failures = failures + 1 if not self._is_up else 0
                 if failures:  # a connection that ends may just be made anew; only a failed try is news
                     self._events.tell(TrackerDown(tracker=self._tracker, reason=str(error), retry_s=RETRY_CAP_S))
+            self._is_up = False
             gevent.sleep(backoff_s(failures, base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S, rng=self._rng))
             self._on_away()
 

@@ -46,6 +46,12 @@ class Outbox:
         self._everything_is_due = True
         self._told: dict[RelPath, None] = {}
         self._announcing: Iterator[ToTracker] = iter(())
+        self._is_announcing = False
+
+    @property
+    def waiting(self) -> int:
+        """How many paths are still to be announced; everything, and what is being said now, count as one more each."""
+        return len(self._told) + self._everything_is_due + self._is_announcing
 
     def tell(self, paths: Iterable[RelPath]) -> None:
         """What stands at these paths has changed. What is told in one call stands together, in this order."""
@@ -97,6 +103,7 @@ class Outbox:
         for number in self._questions:
             return self._questions.pop(number)
         while (piece := next(self._announcing, None)) is None:
+            self._is_announcing = False
             if self._everything_is_due:
                 self._everything_is_due = False
                 self._told.clear()  # all that was told before is part of it
@@ -106,6 +113,7 @@ class Outbox:
                 self._announcing = self._changes(told)
             else:
                 return None
+        self._is_announcing = True
         return piece
 
     def _changes(self, paths: Iterable[RelPath]) -> Iterator[ToTracker]:

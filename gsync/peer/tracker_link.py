@@ -55,6 +55,9 @@ RESYNC_CAP_S: Final = 320.0
 """How long a snapshot is waited for, or the last one believed, before the next is asked for; twice as long each time."""
 
 LOCATE_S: Final = 5.0
+ASK_AGAIN_S: Final = 0.06
+"""A tracker gathers changes for a moment; so long after it said that more is about to come it is asked again."""
+
 LOCATES_MAX: Final = 8
 """Questions to the tracker at a time; who asks another one waits."""
 
@@ -104,6 +107,7 @@ class TrackerLink:
         self._patience_s = RESYNC_S
         self._answered = False
         self._behind_at: int | None = None
+        self._acked = AsyncResult()
 
         self._numbers = count(1)
         self._questions = BoundedSemaphore(LOCATES_MAX)
@@ -118,8 +122,9 @@ class TrackerLink:
                 self._listen(first)
         finally:
             self._over = True
+            self._acked.set(False)
             for answer in self._open.values():
-                answer.set(())
+                answer.set(None)
         raise AssertionError("a link ends by an error")
 
     def tell(self, paths: Iterable[RelPath]) -> None:
@@ -131,8 +136,30 @@ class TrackerLink:
         found: dict[RelPath, tuple[Source, ...]] = {}
         rest = iter(paths)
         while (asked := list(islice(rest, LOCATE_PATHS))) and not self._over:
-            found.update(zip(asked, self._ask(asked), strict=False))
+            found.update(zip(asked, self._ask(asked) or (), strict=False))
         return found
+
+    @property
+    def waiting(self) -> int:
+        """How much is still to be announced."""
+        return self._outbox.waiting
+
+    def agrees(self) -> bool:
+        """Whether the tracker has heard all that was told here, and this peer all that the tracker knows; asks the tracker.
+
+        No answer within `LOCATE_S` is a no.
+        """
+        with gevent.Timeout(LOCATE_S, False):
+            # An answer shows that all that was said before has been understood; an Ack that comes after it is a fresh one.
+            while not self._outbox.waiting and not self._over and self._ask([]) is not None:
+                if self._acked.ready():
+                    self._acked = AsyncResult()
+                self._outbox.show_life()
+                verdict = self._acked.get()
+                if verdict is not None:
+                    return bool(verdict) and not self._outbox.waiting
+                gevent.sleep(ASK_AGAIN_S)
+        return False
 
     # Reading
 
@@ -194,9 +221,11 @@ class TrackerLink:
     def _compare(self, ack: Ack) -> None:
         """Doubt what is known here if the tracker, which must have told all up to `ack.seq` before, knows something else."""
         mirror = self._mirror
+        is_equal = mirror.is_whole and (ack.seq, ack.digest) == (mirror.seq, mirror.digest)
+        self._acked.set(is_equal if ack.digest else None)
         if not mirror.is_whole or not ack.digest:  # without a digest it claims nothing
             return
-        if (ack.seq, ack.digest) == (mirror.seq, mirror.digest):
+        if is_equal:
             self._patience_s, self._behind_at = RESYNC_S, None
             return
         if ack.seq != mirror.seq:
@@ -241,17 +270,18 @@ class TrackerLink:
 
     # Asking
 
-    def _ask(self, paths: list[RelPath]) -> tuple[tuple[Source, ...], ...]:
-        """The answer to one question; nothing if none comes in time."""
+    def _ask(self, paths: list[RelPath]) -> tuple[tuple[Source, ...], ...] | None:
+        """The answer to one question; None if none comes in time."""
         if not self._questions.acquire(timeout=LOCATE_S):
-            return ()
+            return None
         number, answer = next(self._numbers), AsyncResult()
         try:
             if not self._over:
                 self._open[number] = answer
                 self._outbox.ask(Locate(id=number, paths=[str(path) for path in paths]))
                 answer.wait(LOCATE_S)
-            return answer.value or ()
+            told: tuple[tuple[Source, ...], ...] | None = answer.value
+            return told
         finally:
             self._outbox.unask(number)
             self._open.pop(number, None)

@@ -10,6 +10,7 @@ import pytest
 
 from gsync.core.model import Offer
 from gsync.core.names import Endpoint, RelPath
+from gsync.core.status import Dialect, TrackerSeen
 from gsync.net.simulation import World, simulated
 from gsync.net.tasks import TaskGroup
 from gsync.net.transport import Stream
@@ -267,6 +268,28 @@ def test_a_keepalive_that_is_still_going_out_is_not_cut_by_the_end_of_json() -> 
         assert isinstance(parsed(frames)[0], Join)
         room.end()
         listener.close()
+
+
+def test_how_the_tracker_stands_can_be_looked_at(room: Room) -> None:
+    assert room.announcer.seen() == TrackerSeen(endpoint=TRACKER, is_up=False)
+    assert room.announcer.agrees() is None
+    room.start()
+    assert room.announcer.seen() == TrackerSeen(endpoint=TRACKER, is_up=False, reason="connection refused")
+    room.native.open()
+    gevent.sleep(1)
+    assert room.announcer.seen() == TrackerSeen(endpoint=TRACKER, is_up=True, dialect=Dialect.NATIVE)
+    assert room.announcer.waiting == 0
+    room.announcer.tell([path("a.txt"), path("b.txt")])
+    assert room.announcer.waiting == 2
+    room.native.close()
+    gevent.sleep(0.1)
+    assert not room.announcer.seen().is_up
+    assert "closed" in room.announcer.seen().reason or "broke" in room.announcer.seen().reason
+    assert room.announcer.agrees() is None
+    room.classic.open()
+    gevent.sleep(2)
+    assert room.announcer.seen() == TrackerSeen(endpoint=TRACKER, is_up=True, dialect=Dialect.CLASSIC)
+    assert room.announcer.agrees() is None
 
 
 # Trackers that do not

@@ -149,3 +149,23 @@ def test_whoever_takes_waits_until_there_is_something(world: World) -> None:
         gevent.sleep(3)
         tasks.cancel()
     assert [(when, type(message)) for when, message in said] == [(3, Alive), (6, Announce)]
+
+
+def test_what_waits_is_counted_until_it_is_said(world: World) -> None:
+    box = Outbox(Shelf(*(record(name) for name in "abc")), alive=alive)
+    assert box.waiting == 1
+    box.next()
+    assert box.waiting == 1  # it is being said until somebody asks for the next
+    assert box._next() is None
+    assert box.waiting == 0
+    box.tell([path("a"), path("b")])
+    assert box.waiting == 2
+    box.next()
+    box.tell([path("c")])
+    assert box.waiting == 2
+    box.tell_everything()
+    assert box.waiting == 3
+    assert shown(all_due(box)) == ["+a", "+b", "+c", "."]
+    assert box.waiting == 0
+    box.show_life()
+    assert box.waiting == 0

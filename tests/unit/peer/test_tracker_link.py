@@ -531,6 +531,79 @@ def test_who_waits_for_an_answer_hears_at_once_when_the_connection_ends(room: Ro
     assert room.world.now_s < 1
 
 
+# Whether both know the same
+
+
+def agreeing(room: Room) -> list[tuple[float, bool]]:
+    verdicts: list[tuple[float, bool]] = []
+
+    def ask() -> None:
+        verdict = room.link.agrees()
+        verdicts.append((round(room.world.now_s, 2), verdict))
+
+    room.tasks.spawn(ask)
+    return verdicts
+
+
+def test_both_agree_when_an_answer_to_a_question_asked_now_says_so(room: Room) -> None:
+    room.tracker.directory = [held(A, 1)]
+    room.tracker.on_message = holding(room)
+    room.start()
+    verdicts = agreeing(room)
+    later()
+    assert verdicts == [(0.01, True)]
+    room.tracker.acks = lambda alive: Ack(seq=alive.seq, digest="other")
+    verdicts = agreeing(room)
+    later()
+    assert verdicts == [(0.02, False)]
+    room.tracker.acks = lambda alive: Ack(seq=alive.seq + 1, digest=alive.digest)
+    verdicts = agreeing(room)
+    later()
+    assert verdicts == [(0.03, False)]
+
+
+def test_both_do_not_agree_while_something_is_still_to_be_told(room: Room) -> None:
+    room.tracker.on_message = holding(room)
+    room.start()
+    room.save("x")
+    assert room.link.waiting == 1
+    assert not room.link.agrees()
+    later()
+    assert room.link.waiting == 0
+    assert room.link.agrees()
+
+
+def test_a_tracker_that_is_about_to_tell_more_is_asked_again(room: Room) -> None:
+    room.tracker.on_message = holding(room)
+    room.start()
+    room.tracker.acks = lambda alive: Ack(seq=alive.seq, digest="" if room.world.now_s < 0.2 else alive.digest)
+    verdicts = agreeing(room)
+    gevent.sleep(1)
+    assert [told for _, told in verdicts] == [True]
+    assert 0.2 <= verdicts[0][0] < 0.3
+
+
+def test_two_may_ask_at_the_same_time(room: Room) -> None:
+    room.tracker.on_message = holding(room)
+    room.start()
+    one, other = agreeing(room), agreeing(room)
+    later()
+    assert [told for _, told in one + other] == [True, True]
+
+
+def test_without_a_snapshot_or_an_answer_both_do_not_agree(room: Room) -> None:
+    room.start()
+    verdicts = agreeing(room)
+    gevent.sleep(LOCATE_S + 0.1)
+    assert verdicts == [(LOCATE_S + 0.01, False)]
+    room.tracker.on_message = lambda message: []
+    verdicts = agreeing(room)
+    later()
+    room.tracker.close()
+    later()
+    assert [told for _, told in verdicts] == [False]
+
+
 # What is not allowed
 
 
