@@ -227,6 +227,7 @@ class Publisher:
             self._index.record(journal=rows.values())
         except StorageError as error:
             self._discard(ready.values())
+            self._owed.update(row.name for row in rows.values())  # who knows whether it was written
             outcomes.update({at: Unpublished(path=row.path, error=error) for at, row in rows.items()})
             return {position: one for position, one in ready.items() if one.row is None}
         return ready

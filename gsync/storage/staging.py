@@ -66,8 +66,7 @@ class Staging:
                 one.staged.close()
             if one.row is not None and one.row.state is RowState.STAGED:
                 names.append(one.row.name)
-                with suppress(StorageError):  # the look at start clears what stays
-                    self._folder.unlink_staged(one.row.name)
+                self._unlink(one.row.name)
         return names
 
     def _download(self, download: Download) -> Ready:
@@ -90,8 +89,7 @@ class Staging:
             )
         except StorageError:
             staged.close()
-            with suppress(StorageError):
-                self._folder.unlink_staged(staged.name)
+            self._unlink(staged.name)
             raise
         return Ready(row=_row(staged.name, RowState.STAGED, download, entry), staged=staged)
 
@@ -107,9 +105,13 @@ class Staging:
 
     def _link(self, link: NewLink) -> JournalRow:
         name = self._folder.stage_link(link.target)
-        fingerprint = self._folder.staged_fingerprint(name)
-        if fingerprint is None:
-            raise FileVanished(f"{link.path}: the link that was staged is gone")
+        try:
+            fingerprint = self._folder.staged_fingerprint(name)
+            if fingerprint is None:
+                raise FileVanished(f"{link.path}: the link that was staged is gone")
+        except StorageError:
+            self._unlink(name)
+            raise
         entry = FileMeta(
             fingerprint=fingerprint,
             version=link.version,
@@ -138,6 +140,10 @@ class Staging:
         mtime_ns = was.mtime_ns if adjustment.mtime_ns is None else adjustment.mtime_ns
         entry = adjusted(adjustment, replace(was, mode=mode, mtime_ns=mtime_ns))
         return JournalRow(name=self._name(), path=adjustment.path, state=RowState.ADJUSTING, entry=entry)
+
+    def _unlink(self, staged_name: str) -> None:
+        with suppress(StorageError):  # the look at start clears what stays
+            self._folder.unlink_staged(staged_name)
 
     def _name(self) -> str:
         """For the row of a change that stages nothing."""
