@@ -1,14 +1,14 @@
 """What is to be said to a tracker of ours, and in which order.
 
-Nothing is put in a queue that could grow: what is due is only noted, and each message is made when its turn comes, from the
-trees as they are then. So a slow tracker costs no memory, and hears the newest. Short words come between the pieces of a long
-announcement, so that keepalives are never late. One greenlet takes, any may note; called by `tracker_link.py`.
+Nothing is put in a queue that could grow: what is due is only noted, each path once, and each message is made when its turn
+comes, from the trees as they are then. So a slow tracker costs no memory, and hears the newest. Short words come between the
+pieces of a long announcement, so that keepalives are never late. One greenlet takes, any may note; called by `tracker_link.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final, Protocol
+from typing import Protocol
 
 from gevent.event import Event
 
@@ -16,9 +16,6 @@ from gsync.core.model import Record
 from gsync.core.names import RelPath
 from gsync.peer.announcement import changes, everything, withdrawals
 from gsync.wire.native import Alive, Locate, Resync, ToTracker
-
-TOLD_MAX: Final = 100_000
-"""Paths that wait to be announced; with one more everything is announced anew."""
 
 
 class Holdings(Protocol):
@@ -58,9 +55,6 @@ class Outbox:
         for path in paths:
             self._told.pop(path, None)
             self._told[path] = None
-        if len(self._told) > TOLD_MAX:
-            self._told.clear()
-            self._everything_is_due = True
         self._changed.set()
 
     def tell_everything(self) -> None:

@@ -8,8 +8,8 @@ the time. It never dials, and never decides what the news mean. PROTOCOL.md, "Na
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from itertools import count, islice
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import count
 from typing import Final, NoReturn, assert_never
 
 import gevent
@@ -28,6 +28,7 @@ from gsync.peer.neighbourhood import Neighbourhood, Whereabouts
 from gsync.peer.outbox import Holdings, Outbox
 from gsync.wire.frames import FrameSplitter, frame
 from gsync.wire.native import (
+    PIECE_BYTES,
     Ack,
     Alive,
     Delta,
@@ -62,10 +63,12 @@ LOCATES_MAX: Final = 8
 """Questions to the tracker at a time; who asks another one waits."""
 
 LOCATE_PATHS: Final = 100
-"""Paths of one question; more are asked about in several."""
+"""Paths of one question; more are asked about in several, and so are some that are very long."""
 
 RECEIVE: Final = 256 * 1024
 
+_BESIDE_A_PATH: Final = 3
+_BESIDE_PATHS: Final = 64
 _LONG_HEADER_BYTES: Final = 16 * 1024
 """After one of these others have their turn."""
 
@@ -134,8 +137,9 @@ class TrackerLink:
     def locate(self, paths: Iterable[RelPath]) -> dict[RelPath, tuple[Source, ...]]:
         """Who else holds these paths, as far as the tracker says so within `LOCATE_S` a question."""
         found: dict[RelPath, tuple[Source, ...]] = {}
-        rest = iter(paths)
-        while (asked := list(islice(rest, LOCATE_PATHS))) and not self._over:
+        for asked in _questions(paths):
+            if self._over:
+                break
             found.update(zip(asked, self._ask(asked) or (), strict=False))
         return found
 
@@ -286,3 +290,17 @@ class TrackerLink:
             self._outbox.unask(number)
             self._open.pop(number, None)
             self._questions.release()
+
+
+def _questions(paths: Iterable[RelPath]) -> Iterator[list[RelPath]]:
+    """The paths in groups of which each makes a message of a piece at most."""
+    group, size = list[RelPath](), 0
+    for path in paths:
+        length = 2 * len(path.encode("utf-8")) + _BESIDE_A_PATH  # quotes and backslashes take two
+        if group and (len(group) == LOCATE_PATHS or size + length > PIECE_BYTES - _BESIDE_PATHS):
+            yield group
+            group, size = [], 0
+        group.append(path)
+        size += length
+    if group:
+        yield group

@@ -29,6 +29,7 @@ from gsync.peer.tracker_link import (
 )
 from gsync.wire.frames import HEADER_MAX_BYTES, LENGTH_BYTES, FrameSplitter
 from gsync.wire.native import (
+    PIECE_BYTES,
     Ack,
     Alive,
     Announce,
@@ -514,10 +515,16 @@ def test_many_paths_are_asked_about_in_several_questions(room: Room) -> None:
     assert list(found[0][1]) == names
 
 
-def test_the_longest_question_fits_into_a_frame() -> None:
-    paths = ["/".join([f"{number:03}" + '"' * 252] * 15 + ['"' * 255]) for number in range(LOCATE_PATHS)]
-    assert all(path(name) for name in paths)
-    assert len(framed(Locate(id=2**53, paths=paths))) <= HEADER_MAX_BYTES + LENGTH_BYTES
+def test_no_question_is_longer_than_a_piece(room: Room) -> None:
+    names = ["/".join([f"{number:03}" + '"' * 252] * 15 + ['"' * 255]) for number in range(20)]
+    room.tracker.on_message = holding(room, **{name: [1] for name in names})
+    room.start()
+    found = locating(room, *names)
+    later()
+    questions = room.tracker.of(Locate)
+    assert len(questions) > 1
+    assert max(len(framed(question)) for question in questions) <= PIECE_BYTES
+    assert list(found[0][1]) == names
 
 
 def test_who_waits_for_an_answer_hears_at_once_when_the_connection_ends(room: Room) -> None:
