@@ -22,12 +22,12 @@ setup(
         "msgspec>=0.18",
         "blake3>=1.0",
         "platformdirs>=4",
-        "pathspec>=0.12",
         "bottle>=0.13",
         "inotify_simple>=1.3; sys_platform == 'linux'",
     ],
     extras_require={
         "dev": [
+            "pathspec>=0.12",
             "coverage>=7",
             "hypothesis>=6.100",
             "import-linter>=2",

@@ -27,7 +27,7 @@ from gsync.core.recent import Recent
 
 KNOWN_S: Final = 0.010
 OTHER_S: Final = 0.050
-AGAIN_S: Final = 0.005
+AGAIN_S: Final = 0.001
 RECENT_S: Final = 1.0
 CAP_S: Final = 2.0
 
@@ -84,6 +84,7 @@ class Due:
 class _Wait:
     first_s: float
     due_s: float
+    floor_s: float
     settle_s: float
     with_path: RelPath | None = None
 
@@ -115,7 +116,7 @@ class Settling:
             self._look_at_everything(now)
             return
         is_final = is_known and hint.what in (What.CLOSED, What.MOVED_IN)
-        self._wait(hint.path, KNOWN_S if is_final else OTHER_S, now)
+        self._settle(hint.path, KNOWN_S if is_final else OTHER_S, now)
         before = self._waits.get(hint.came_from) if hint.came_from is not None else None
         if before is not None:
             before.with_path = hint.path
@@ -148,8 +149,9 @@ class Settling:
         for path in again:
             tries = self._tries.get(path, 0)
             self._tries[path] = tries + 1
-            if path not in self._waits:
-                self._wait(path, min(AGAIN_S * 2 ** min(tries, 30), CAP_S), now, is_paced=False)
+            if path not in self._waits and (wait := self._wait(path, now)) is not None:
+                wait.due_s = now + min(AGAIN_S * 2 ** min(tries, 30), CAP_S)
+                self._wake_at(wait.due_s)
 
     def announced(self, paths: Iterable[RelPath], *, now: float) -> None:
         """Others hear of `paths` now."""
@@ -157,20 +159,26 @@ class Settling:
             pace = self._paces.get(path)
             self._paces[path] = _Pace(KNOWN_S if pace is None else pace.settle_s, now)
 
-    def _wait(self, path: RelPath, settle_s: float, now: float, *, is_paced: bool = True) -> None:
-        pace = self._paces.get(path)
-        if is_paced and pace is not None and now - pace.announced_s <= RECENT_S:
-            settle_s = min(max(settle_s, 2 * pace.settle_s), CAP_S)
+    def _wait(self, path: RelPath, now: float) -> _Wait | None:
+        """That of `path`, made where there is none; None when everything is looked at instead."""
         wait = self._waits.get(path)
-        if wait is None:
-            if len(self._waits) >= PENDING_MAX:
-                self._waits.clear()
-                self._look_at_everything(now)
-                return
-            wait = self._waits[path] = _Wait(now, 0.0, settle_s)
-        wait.settle_s = settle_s
-        wait.due_s = min(now + settle_s, wait.first_s + CAP_S)
-        self._wake_at(wait.due_s)
+        if wait is not None:
+            return wait
+        if len(self._waits) >= PENDING_MAX:
+            self._waits.clear()
+            self._look_at_everything(now)
+            return None
+        pace = self._paces.get(path) or _Pace(KNOWN_S, float("-inf"))
+        floor_s = min(2 * pace.settle_s, CAP_S) if now - pace.announced_s <= RECENT_S else 0.0
+        wait = self._waits[path] = _Wait(first_s=now, due_s=now, floor_s=floor_s, settle_s=pace.settle_s)
+        return wait
+
+    def _settle(self, path: RelPath, settle_s: float, now: float) -> None:
+        wait = self._wait(path, now)
+        if wait is not None:
+            wait.settle_s = max(settle_s, wait.floor_s)
+            wait.due_s = min(now + wait.settle_s, wait.first_s + CAP_S)
+            self._wake_at(wait.due_s)
 
     def _look_at_everything(self, now: float) -> None:
         if self._everything_s is None:

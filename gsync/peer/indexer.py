@@ -1,50 +1,63 @@
-"""Keeps the local tree true to the disk: one scan at the start, then again and again, sooner when somebody asks.
+"""Keeps the local tree true to the disk: looks at what hints name, soon, and at everything now and then.
 
-A scan is one transaction: all it found is compared, recorded in the index, and shown to the others at once. Paths that the
-applier touched while the scan ran are left out of it, so our own publishing is never taken for an edit. A folder that
-vanished or was replaced stops the peer; nothing is concluded from its emptiness.
+Hints come from the watcher and from whoever doubts a path; core/settle.py says when they are due. Where all directories are
+watched everything is looked at about each minute, because a hint may be lost; elsewhere each RESCAN_S. Files that must be
+read first are read meanwhile, in pieces. How a look is taken is in scanning.py.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import gevent
 from gevent.event import Event
-from gevent.lock import BoundedSemaphore
 
-from gsync.core.diff import Changes, Seen, diff
-from gsync.core.ignore import is_ignored
-from gsync.core.model import FileMeta, Kind
+from gsync.core.backoff import Random
+from gsync.core.deletions import HOLD_SHARE
+from gsync.core.ignore import IGNORE_FILE
+from gsync.core.model import Kind
 from gsync.core.names import RelPath
+from gsync.core.settle import Hint, Settling, What
 from gsync.errors import StorageError
 from gsync.net.clock import Clock
-from gsync.peer.events import Events, NamesSkipped, Trouble
+from gsync.net.tasks import TaskGroup
+from gsync.peer.events import Events, Trouble
+from gsync.peer.reading import Begun, read_piece
+from gsync.peer.rules import no_local_rules
+from gsync.peer.scanning import Looked, Scanning
 from gsync.peer.trees import Trees
-from gsync.storage.filesystem import Folder, Found
+from gsync.storage.filesystem import Folder
 from gsync.storage.index import Index
-from gsync.storage.scanner import Scan, scan
+from gsync.storage.watcher import Incomplete, Watcher
 from gsync.storage.workers import Pool, Workers
 
-log = logging.getLogger(__name__)
-
 RESCAN_S: Final = 5.0
+"""Between two looks at everything where not all changes give hints."""
+
+WATCHED_RESCAN_S: Final = 60.0
+WATCHED_RESCAN_JITTER_S: Final = 30.0
+"""The same where they do, at random within this much more: not all machines of a swarm at one time."""
+
 RESCAN_SHARE: Final = 200
 """A rescan comes after 200 times what the last one cost, so looking costs at most half a percent of a core."""
 
 UNSETTLED_S: Final = 0.05
-"""A file that changed within the disk's last clock tick is looked at again after this."""
+"""Before the start, files that changed within the disk's last clock tick are looked at again after this."""
 
 FIRST_LOOKS: Final = 5
 """So often the first scan is repeated for files that are being written, before it is announced without them."""
 
-SHOWN_PER_REASON: Final = 5
+TOLD_TOGETHER: Final = 2000
+"""Files that were read are told when they are so many, or when nothing is left to read."""
 
 
 class Indexer:
-    """The loop that scans; `on_change` hears which paths of the local tree are new, changed or gone."""
+    """The loop that looks; `on_change` hears which paths of the trees are new, changed or gone.
+
+    `watcher` None: nobody expects hints, and it is not said that there are none. Without `native` only what classic peers know is
+    looked at, and nothing is read for its digest. `local_rules` reads this machine's own rules, in the scan thread.
+    """
 
     def __init__(
         self,
@@ -57,6 +70,11 @@ class Indexer:
         clock: Clock,
         in_hand: Callable[[], frozenset[RelPath]],
         on_change: Callable[[set[RelPath]], None],
+        watcher: Watcher | None = None,
+        rng: Random | None = None,
+        native: bool = False,
+        max_delete: float = HOLD_SHARE,
+        local_rules: Callable[[], bytes] = no_local_rules,
     ) -> None:
         self._folder = folder
         self._index = index
@@ -64,107 +82,176 @@ class Indexer:
         self._trees = trees
         self._events = events
         self._clock = clock
-        self._in_hand = in_hand
-        self._on_change = on_change
-        self._asked = Event()
-        self._door = BoundedSemaphore(1)
-        self._looks = 0
-        self._unsettled = False
-        self._touched: set[RelPath] | None = None
-        self._told: set[tuple[str, str]] = set()
+        self._rng = rng
+        self._settling = Settling()
+        self._scanning = Scanning(
+            folder=folder,
+            index=index,
+            workers=workers,
+            trees=trees,
+            events=events,
+            clock=clock,
+            settling=self._settling,
+            in_hand=in_hand,
+            on_change=on_change,
+            watcher=watcher,
+            native=native,
+            max_delete=max_delete,
+            local_rules=local_rules,
+        )
+        self._unread = self._scanning.unread
+        self._asked = False
+        self._wake = Event()
+        self._has_unread = Event()
+        self._failed = ""
+        self._told: Incomplete | None = None if watcher is not None else self._scanning.watcher.incomplete
 
     def touching(self, paths: Iterable[RelPath]) -> None:
-        """The applier puts its hand on `paths` now: a scan that is under way says nothing about them."""
-        if self._touched is not None:
-            self._touched.update(paths)
+        """The applier puts its hand on `paths` now: a look that is under way says nothing about them."""
+        self._scanning.touching(paths)
+
+    def hint(self, paths: Iterable[RelPath]) -> None:
+        """Something may have changed at `paths`; they are looked at soon."""
+        self._hear([Hint(path=path, what=What.CLOSED) for path in paths])
 
     def ask(self) -> None:
-        """Scan soon."""
-        self._asked.set()
+        """Look at everything soon."""
+        self._asked = True
+        self._wake.set()
+
+    def look(self) -> Looked:
+        """Look at everything now. Raises StorageError, FolderUnusable."""
+        return self._after(self._scanning.look())
+
+    @property
+    def held(self) -> frozenset[RelPath]:
+        """Paths that are gone, of which nobody is told until `release`."""
+        return self._scanning.holding.held
+
+    def release(self) -> int:
+        """Let go what is held back, now; how many paths they were. Raises StorageError, FolderUnusable."""
+        released = self._scanning.holding.release()
+        if released:
+            self._after(self._scanning.look_at(released))
+        return len(released)
+
+    def unfinished(self) -> int:
+        """How many paths changed, or may have changed, and are not told yet."""
+        return len(self._settling.pending) + len(self._unread)
+
+    def is_ignored(self, path: RelPath, kind: Kind = Kind.FILE) -> bool:
+        """Whether the rules of this folder leave alone what stands, or would stand, at `path`."""
+        return self._scanning.rules.is_ignored(path, kind)
 
     def start(self) -> None:
         """The first scan, before anything is announced. Raises StorageError, FolderUnusable."""
         for _ in range(FIRST_LOOKS):
-            if not self.look():
-                return
+            unsettled = self.look().unsettled
+            self._read_all()
+            if not unsettled:
+                break
             gevent.sleep(UNSETTLED_S)
+            self._settling.take(self._clock.monotonic())  # by now all that could not be judged is due
+        if not self._index.has_history:
+            self._workers.run(Pool.DISK, self._index.record, scanned=True)
 
     def run(self) -> None:
-        """Scan now and then; never returns. A folder that is gone raises FolderUnusable: it ends the peer."""
-        pause_s = RESCAN_S
-        while True:
-            self._asked.wait(pause_s)
-            self._asked.clear()
-            began = self._clock.monotonic()
-            try:
-                unsettled = self.look()
-            except StorageError as error:
-                self._events.tell(Trouble(what=f"the folder cannot be scanned: {error}", advice="it is tried again"))
-                unsettled = False
-            took_s = self._clock.monotonic() - began
-            pause_s = UNSETTLED_S if unsettled else max(RESCAN_S, took_s * RESCAN_SHARE)
+        """Look whenever it is due; never returns. A folder that is gone raises FolderUnusable: it ends the peer."""
+        with TaskGroup() as tasks:
+            tasks.spawn(self._scanning.watcher.run, self._hear)
+            tasks.spawn(self._read_on)
+            rescan_s = self._clock.monotonic() + self._pause_s(took_s=0.0)
+            while True:
+                rescan_s = self._look_when_due(rescan_s)
 
-    def look(self) -> bool:
-        """Scan once and take over what changed; whether some file must be looked at again soon.
-
-        One look at a time; whoever waits for his turn takes one that began meanwhile for his own.
-        """
-        began_before = self._looks
-        with self._door:
-            if self._looks == began_before:
-                self._looks += 1
-                self._unsettled = self._look()
-            return self._unsettled
-
-    def _look(self) -> bool:
-        known = dict(self._trees.local)
-        self._touched = set(self._in_hand())
+    def _look_when_due(self, rescan_s: float) -> float:
+        """Wait until something is due, and look at it; when everything is due next (`rescan_s` if it was not now)."""
+        began = self._wait(rescan_s)
+        due = self._settling.take(began)
+        everything = self._asked or due.everything or began >= rescan_s or IGNORE_FILE in due.paths
+        self._asked = False
         try:
-            found, changes = self._workers.run(Pool.SCAN, self._compare, known)
-            self._record(changes.without(self._touched))
-            settled = changes.without(self._touched)
+            if everything:
+                self.look()
+            if due.paths:
+                self._after(self._scanning.look_at(due.paths))
+            self._failed = ""
+        except StorageError as error:
+            self._say_failed(error)
+            self._settling.looked((), moving=due.paths, now=self._clock.monotonic())
+        if not everything:
+            return rescan_s
+        now = self._clock.monotonic()
+        return now + self._pause_s(took_s=now - began)
+
+    def _wait(self, rescan_s: float) -> float:
+        """Until something may be due; what time it is then."""
+        while not self._asked:
+            now = self._clock.monotonic()
+            next_s = self._settling.next_s()
+            until_s = rescan_s if next_s is None else min(next_s, rescan_s)
+            if now >= until_s:
+                break
+            self._wake.clear()
+            self._wake.wait(until_s - now)
+        return self._clock.monotonic()
+
+    def _pause_s(self, *, took_s: float) -> float:
+        if self._scanning.watcher.incomplete is not None:
+            return max(RESCAN_S, took_s * RESCAN_SHARE)
+        jitter_s = WATCHED_RESCAN_JITTER_S * (self._rng.random() if self._rng is not None else 0.5)
+        return max(WATCHED_RESCAN_S + jitter_s, took_s * RESCAN_SHARE)
+
+    def _hear(self, hints: Sequence[Hint]) -> None:
+        now = self._clock.monotonic()
+        for hint in hints:
+            if hint.path is None:
+                self._scanning.covers_everything = True
+            self._settling.hint(hint, is_known=hint.path in self._trees.local, now=now)
+        self._wake.set()
+
+    def _after(self, looked: Looked) -> Looked:
+        """A look may have left something to read, to look at again, and to say."""
+        if len(self._unread):
+            self._has_unread.set()
+        self._wake.set()
+        incomplete = self._scanning.watcher.incomplete
+        if incomplete is not None and incomplete != self._told:
+            what = f"changes are noticed only every few seconds: {incomplete.reason}"
+            self._events.tell(Trouble(what=what, advice=incomplete.advice))
+        self._told = incomplete
+        return looked
+
+    def _say_failed(self, error: StorageError) -> None:
+        """Once, until it is something else or worked in between."""
+        if str(error) != self._failed:
+            self._events.tell(Trouble(what=f"the folder cannot be scanned: {error}", advice="it is tried again"))
+        self._failed = str(error)
+
+    def _read_on(self) -> None:
+        while True:
+            self._has_unread.wait()
+            self._has_unread.clear()
+            try:
+                self._read_all()
+            except StorageError as error:
+                self._say_failed(error)
+                gevent.sleep(RESCAN_S)
+                self._has_unread.set()
+
+    def _read_all(self) -> None:
+        """Read what must be read, and look at it again with its digests: by the thousand, else a first scan tells file by file."""
+        begun: Begun | None = None
+        try:
+            while len(self._unread):
+                files = self._unread.next_files(begun)
+                piece = self._workers.run(Pool.SCAN, read_piece, self._folder, files, begun)
+                begun = piece.begun
+                self._unread.take_in(files, piece)
+                self._settling.looked((), moving=piece.moved, now=self._clock.monotonic())
+                self._wake.set()
+                if len(self._unread.digests) >= TOLD_TOGETHER or not len(self._unread):
+                    self._after(self._scanning.look_at(self._unread.digests))
         finally:
-            self._touched = None
-        self._tell_skipped(found)
-        if settled.changed or settled.gone:
-            log.info("scan.changed changed=%d gone=%d", len(settled.changed), len(settled.gone))
-            self._trees.note_local(settled.changed, settled.gone)
-            self._on_change({*settled.changed, *settled.gone})
-        return bool(found.unsettled)
-
-    def _record(self, changes: Changes) -> None:
-        """Into the index before anybody hears of it: else a power cut would re-use a version's number for other content.
-
-        What the applier publishes meanwhile is recorded by a later call in the same thread, so it has the last word.
-        """
-        if changes.changed or changes.gone:
-            entries: dict[RelPath, FileMeta | None] = {**changes.changed, **dict.fromkeys(changes.gone)}
-            self._workers.run(Pool.DISK, self._index.record, entries=entries, synced={})
-
-    def _compare(self, known: dict[RelPath, FileMeta]) -> tuple[Scan, Changes]:
-        """In the scan thread: what is there, and how it differs from `known`."""
-        self._folder.check_root()
-        found = scan(self._folder, known, now_ns=int(self._clock.wall() * 1e9))
-        files = {
-            path: Seen(fingerprint=one.fingerprint)
-            for path, one in found.files.items()
-            if _is_classic(one) and path not in found.hidden and not is_ignored(path)
-        }
-        author = self._index.author
-        return found, diff(known, files, author=author, has_history=False, rewritten=found.rewritten)
-
-    def _tell_skipped(self, found: Scan) -> None:
-        """Say once what is left alone, a line a reason."""
-        fresh: dict[str, list[str]] = {}
-        for skipped in found.skipped:
-            if (skipped.name, skipped.reason) not in self._told:
-                fresh.setdefault(skipped.reason, []).append(skipped.name)
-        self._told = {(skipped.name, skipped.reason) for skipped in found.skipped}
-        for reason, names in fresh.items():
-            log.info("scan.skipped reason=%s names=%r", reason, names[:SHOWN_PER_REASON])
-            self._events.tell(NamesSkipped(reason=reason, names=tuple(names[:SHOWN_PER_REASON]), count=len(names)))
-
-
-def _is_classic(found: Found) -> bool:
-    """Whether it is a regular file at the top of the folder."""
-    return found.fingerprint.kind is Kind.FILE and "/" not in found.path
+            if begun is not None:
+                begun.close()

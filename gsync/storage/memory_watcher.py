@@ -1,7 +1,7 @@
 """`MemoryWatcher`: the `Watcher` of a folder in memory, for tests and the simulation.
 
 It tells what inotify would tell, of the directories that it was told to cover and of no others, at the very instant. `lose`
-is what an overflow is on a real disk.
+is what an overflow is on a real disk, `deaf` what comes before it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ class MemoryWatcher:
 
     def __init__(self, disk: MemoryDisk) -> None:
         self.incomplete: Incomplete | None = None
+        self.deaf = False
         self._disk = disk
         self._covered: set[int] = set()
         self._covers_root = False
@@ -85,7 +86,7 @@ class MemoryWatcher:
             self._tell(name, What.CLOSED)
 
     def _tell(self, name: str, what: What, *, came_from: str = "") -> None:
-        if _is_own(name) or not self._hears(name, what):
+        if self.deaf or _is_own(name) or not self._hears(name, what):
             return
         old = RelPath.parse(came_from) if came_from and not _is_own(came_from) else None
         self._on_hints([Hint(path=RelPath.parse(name), what=what, came_from=old)])

@@ -2,11 +2,9 @@
 
 Called by the indexer, in the scan thread; `core.diff` then says what it means. Never announces and never remembers.
 
-Two files cannot be judged by their fingerprint alone. One that changed within the last clock tick of the disk could change
-again without showing it (git calls it racy): it is *unsettled*, shown as it was known, and must be looked at again after
-`SETTLED_NS`. One with the size and mtime that it had, but another inode or ctime, is read when its digest is known: it was
-restored or touched (same digest), or *rewritten* under its old mtime. A link is judged by its target. A directory shows only
-that it is there, so it is never unsettled.
+A file that changed within the last clock tick of the disk could change again without showing it (git calls it racy): it is
+*unsettled*, shown as it was known, and must be looked at again after `SETTLED_NS`. A directory shows only that it is there, so
+it is never unsettled. Nothing is read here: what has another fingerprint than it had is for the caller to read.
 
 What cannot be looked at now (a directory that may not be read, or over which something was mounted) is *hidden*, with all
 that was known in it, and shown as it was known: nothing may be taken for deleted because it cannot be seen.
@@ -18,12 +16,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from gsync.core.diff import same_size_and_mtime
-from gsync.core.model import FileMeta, Fingerprint, Kind
+from gsync.core.model import FileMeta, Kind
 from gsync.core.names import RelPath
-from gsync.errors import FileChanged, FileVanished, StorageError
 from gsync.storage.filesystem import Folder, Found, Skip, Skipped, never
-from gsync.storage.hashing import digest_of
 
 SETTLED_NS: Final = 10_000_000
 """The coarsest tick of a Linux kernel (100 Hz): a file that changed longer ago shows any further change in its times."""
@@ -36,8 +31,6 @@ class Scan:
     files: Mapping[RelPath, Found]
     """Files, directories and links."""
     skipped: tuple[Skipped, ...] = ()
-    rewritten: frozenset[RelPath] = frozenset()
-    """Files whose content changed under an unchanged size and mtime; for `diff`."""
     unsettled: frozenset[RelPath] = frozenset()
     """Files to look at again after `SETTLED_NS`; `files` shows them as they were known, or not at all."""
     hidden: frozenset[RelPath] = frozenset()
@@ -52,7 +45,7 @@ def scan(
     skip: Skip = never,
     beneath: RelPath | None = None,
 ) -> Scan:
-    """List the folder (or what stands `beneath` a path, and there), and read the few files that only reading can judge.
+    """List the folder, or what stands `beneath` a path, and there.
 
     `now_ns` is the wall clock; `skip` as in `Folder.listing`. Raises `StorageError`.
     """
@@ -86,8 +79,6 @@ def _judge(
 ) -> Scan:
     files: dict[RelPath, Found] = {}
     skipped: list[Skipped] = []
-    suspects: dict[RelPath, FileMeta] = {}
-    rewritten: set[RelPath] = set()
     unsettled: set[RelPath] = set()
     for seen in listing:
         if isinstance(seen, Skipped):
@@ -102,42 +93,15 @@ def _judge(
             continue
         if abs(now_ns - fingerprint.ctime_ns) < SETTLED_NS:
             unsettled.add(path)
-        elif entry is not None and entry.digest and _looks_the_same(entry.fingerprint, fingerprint):
-            if fingerprint.kind is Kind.FILE:
-                suspects[path] = entry
-            elif entry.target != seen.target:
-                rewritten.add(path)
-    for path, entry in suspects.items():
-        match _judged(folder, path, entry):
-            case True:
-                rewritten.add(path)
-            case None:
-                unsettled.add(path)
     hidden = _hidden(known, {one.hides for one in skipped if one.hides is not None})
     for path in unsettled | hidden:
         _show_as_known(files, path, known.get(path))
     return Scan(
         files=files,
         skipped=tuple(skipped),
-        rewritten=frozenset(rewritten),
         unsettled=frozenset(unsettled),
         hidden=hidden,
     )
-
-
-def _looks_the_same(a: Fingerprint, b: Fingerprint) -> bool:
-    return a.kind is b.kind and same_size_and_mtime(a, b)
-
-
-def _judged(folder: Folder, path: RelPath, entry: FileMeta) -> bool | None:
-    """Whether what stands at `path` is other content than `entry`; None when it moved while it was read."""
-    try:
-        with folder.open(path) as file:
-            return digest_of(file) != entry.digest
-    except (FileChanged, FileVanished):
-        return None
-    except StorageError:
-        return False  # it cannot be read, so it cannot be announced either; its size and mtime say that it is the same
 
 
 def _hidden(known: Mapping[RelPath, FileMeta], roots: set[RelPath]) -> frozenset[RelPath]:

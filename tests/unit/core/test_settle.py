@@ -138,15 +138,27 @@ def test_what_was_announced_without_a_hint_is_slowed_too() -> None:
 def test_what_moves_while_it_is_looked_at_is_looked_at_again_less_and_less_often() -> None:
     settling = hinted(What.CLOSED)
     now, waits = when(settling), []
-    for _ in range(11):
+    for _ in range(12):
         settling.looked([A], moving=[A], now=now)
         then = when(settling)
         waits.append(round(then - now, 6))
         now = then
-    assert waits == pytest.approx([AGAIN_S * 2**times for times in range(9)] + [CAP_S, CAP_S])
+    assert waits == pytest.approx([AGAIN_S * 2**times for times in range(11)] + [CAP_S])
     settling.looked([A], moving=[], now=now)
     settling.looked([A], moving=[A], now=now)
     assert when(settling) == pytest.approx(now + AGAIN_S)
+
+
+def test_what_had_to_be_looked_at_again_keeps_its_pace() -> None:
+    settling = hinted(What.CLOSED)
+    for _ in range(3):
+        now = when(settling)
+        settling.looked([A], moving=[A], now=now)
+        now = when(settling)
+        settling.looked([A], moving=[], now=now)
+        settling.announced([A], now=now)
+        hinted(What.CLOSED, now=now, into=settling)
+    assert when(settling) == pytest.approx(now + 8 * KNOWN_S)
 
 
 def test_a_hint_that_came_during_the_look_says_when() -> None:

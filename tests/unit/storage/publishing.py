@@ -8,11 +8,13 @@ from pathlib import Path
 from gsync.core.actions import Displaced
 from gsync.core.blocks import digest_of_bytes
 from gsync.core.diff import Changes, Seen, diff
-from gsync.core.model import Entry, FileMeta, Fingerprint, Tombstone
+from gsync.core.model import Entry, FileMeta, Fingerprint, Kind, Tombstone
 from gsync.core.moves import paired
 from gsync.core.names import RelPath
 from gsync.core.versions import Version, join
 from gsync.storage.downloads import Change, Download, NewDirectory, NewLink, Outcome, Released, Removal
+from gsync.storage.filesystem import Found
+from gsync.storage.hashing import digest_of
 from gsync.storage.index import Index
 from gsync.storage.journal import JournalRow
 from gsync.storage.memory import MemoryFolder
@@ -126,7 +128,10 @@ class World:
         contents = self.index.load()
         known = contents.local
         found = scan(self.folder, known, now_ns=LATER_NS)
-        seen = {path: Seen(fingerprint=one.fingerprint, target=one.target) for path, one in found.files.items()}
+        seen = {
+            path: Seen(fingerprint=one.fingerprint, target=one.target, digest=self._read(one, known.get(path)))
+            for path, one in found.files.items()
+        }
         return diff(
             known,
             seen,
@@ -134,8 +139,14 @@ class World:
             buried=contents.buried,
             moved=paired(known, seen),
             has_history=False,
-            rewritten=found.rewritten,
         )
+
+    def _read(self, found: Found, entry: FileMeta | None) -> str:
+        """The digest of a file with another fingerprint than it had."""
+        if found.fingerprint.kind is not Kind.FILE or entry is None or found.fingerprint == entry.fingerprint:
+            return ""
+        with self.folder.open(found.path) as file:
+            return digest_of(file)
 
     def edits(self) -> set[RelPath]:
         """The paths that a scan would take for edits made here."""

@@ -9,7 +9,6 @@ from gsync.core.diff import Seen, diff
 from gsync.core.model import FileMeta, Fingerprint
 from gsync.core.names import RelPath
 from gsync.core.versions import Version
-from gsync.errors import StorageError
 from gsync.storage.filesystem import Skipped
 from gsync.storage.memory import MemoryFolder
 from gsync.storage.scanner import SETTLED_NS, Scan, scan
@@ -61,63 +60,13 @@ def test_a_scan_shows_every_file_and_what_was_skipped(folder: MemoryFolder) -> N
     assert found.skipped == (Skipped(name="pipe", reason="a FIFO"),)
 
 
-def test_nothing_is_read_that_is_unchanged_or_plainly_edited(folder: MemoryFolder) -> None:
-    folder.put("a", b"content")
+def test_nothing_is_read(folder: MemoryFolder) -> None:
+    folder.put("a", b"content", mtime_ns=77)
     before = known(folder, b"content")
+    folder.put("a", b"CONTENT", mtime_ns=77)
     calls = reads(folder)
-    scan(folder, before, now_ns=NOW_NS)
-    folder.edit("a", b"longer content")
     assert prints(scan(folder, before, now_ns=NOW_NS)) == {A: shown(folder)}
     assert "open" not in calls
-
-
-def test_a_restored_file_is_read_and_found_to_be_the_same(folder: MemoryFolder) -> None:
-    folder.put("a", b"content", mtime_ns=77)
-    before = known(folder, b"content")
-    folder.put("a", b"content", mtime_ns=77)
-    found = scan(folder, before, now_ns=NOW_NS)
-    assert found.rewritten == frozenset()
-    assert diff(before, seen(found), author="me", has_history=False).changed[A].version == before[A].version
-
-
-def test_other_content_under_the_old_size_and_mtime_is_found_out(folder: MemoryFolder) -> None:
-    folder.put("a", b"content", mtime_ns=77)
-    before = known(folder, b"content")
-    folder.put("a", b"CONTENT", mtime_ns=77)
-    found = scan(folder, before, now_ns=NOW_NS)
-    assert found.rewritten == {A}
-    changed = diff(before, seen(found), author="me", has_history=False, rewritten=found.rewritten).changed
-    assert changed[A].version == before[A].version.edited_by("me", 0)
-
-
-def test_without_a_digest_there_is_nothing_to_compare_with(folder: MemoryFolder) -> None:
-    folder.put("a", b"content", mtime_ns=77)
-    before = known(folder)
-    folder.put("a", b"CONTENT", mtime_ns=77)
-    assert scan(folder, before, now_ns=NOW_NS).rewritten == frozenset()
-
-
-def test_a_restored_file_that_cannot_be_read_is_believed(folder: MemoryFolder) -> None:
-    folder.put("a", b"content", mtime_ns=77)
-    before = known(folder, b"content")
-    folder.put("a", b"content", mtime_ns=77)
-
-    def fail(method: str) -> None:
-        if method == "open":
-            raise StorageError("permission denied")
-
-    folder.on_call = fail
-    found = scan(folder, before, now_ns=NOW_NS)
-    assert found.rewritten == frozenset()
-    assert found.unsettled == frozenset()
-
-
-def test_a_file_that_vanishes_while_it_is_judged_is_looked_at_again(folder: MemoryFolder) -> None:
-    folder.put("a", b"content", mtime_ns=77)
-    before = known(folder, b"content")
-    folder.put("a", b"content", mtime_ns=77)
-    folder.on_call = lambda method: folder.remove("a") if method == "open" else None
-    assert scan(folder, before, now_ns=NOW_NS).unsettled == {A}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,170 @@
+"""One look at the folder: what differs from what is known, and what must be read before it can be told.
+
+Runs in the scan thread, between two values: a `Question` with what is known, an `Answer` with what changed. It is one
+transaction: renames are paired over all that it saw. A file with another fingerprint than it had is told only with its digest:
+a few small ones are read at once, the others are named in `Answer.unread`, and left as they were known until the indexer
+has read them and looks again. A peer that speaks the classic dialect alone needs no digests; it reads only what may have been
+rewritten under its old mtime, and sees nothing but the regular files at the top.
+
+Called by the indexer; decides nothing about holding back deletions, records nothing.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from gsync.core.diff import Changes, Seen, diff, same_size_and_mtime
+from gsync.core.model import BuriedTree, FileMeta, Fingerprint, Kind, LocalTree
+from gsync.core.moves import paired
+from gsync.core.names import RelPath
+from gsync.peer.reading import Read, read_piece
+from gsync.storage.filesystem import Folder, Found, Skip, Skipped
+from gsync.storage.scanner import look_at, scan
+
+READ_AT_ONCE_BYTES: Final = 4 * 1024 * 1024
+READ_AT_ONCE_FILES: Final = 500
+"""What a look reads by itself: a few milliseconds, and one way to the thread and back less for a file that was saved."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Where to look (None: everywhere), and what is known there.
+
+    `local` is a copy, or only what is known at `paths` when no known directory is among them; `buried` may change meanwhile.
+    """
+
+    paths: frozenset[RelPath] | None
+    local: LocalTree
+    buried: BuriedTree
+    author: str
+    has_history: bool
+    now_ns: int
+    skip: Skip
+    reads_everything: bool
+    held: frozenset[RelPath] = frozenset()
+    digests: Mapping[RelPath, Read] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a look found.
+
+    `unread` must be read first; `moving` must be looked at again soon; `ignored` is known, and now left alone by a rule; `back`
+    is what was `held` for gone and stands there.
+    """
+
+    changes: Changes
+    unread: Mapping[RelPath, Fingerprint]
+    moving: frozenset[RelPath]
+    ignored: frozenset[RelPath]
+    back: frozenset[RelPath]
+    skipped: tuple[Skipped, ...]
+
+
+def look(folder: Folder, question: Question) -> Answer:
+    """Raises StorageError where the folder cannot be read now, FolderUnusable where it is gone."""
+    folder.check_root()
+    if question.paths is None:
+        found = scan(folder, question.local, now_ns=question.now_ns, skip=question.skip)
+        gone = question.local.keys() - found.files.keys()
+    else:
+        found = look_at(folder, question.paths, question.local, now_ns=question.now_ns, skip=question.skip)
+        gone = known_at(question.paths, question.local) - found.files.keys()
+    ignored = frozenset(path for path in gone if question.skip(path, question.local[path].kind))
+    known = {path: question.local[path] for path in gone - ignored}
+    seen: dict[RelPath, Seen] = {}
+    for path, one in found.files.items():
+        entry = question.local.get(path)
+        if entry is None or entry.fingerprint != one.fingerprint or _lacks_digest(entry, question):
+            seen[path] = _seen(one, question.digests.get(path))
+            if entry is not None:
+                known[path] = entry
+    moved = dict(paired(known, seen))
+    wanted = {
+        path: one.fingerprint
+        for path, one in seen.items()
+        if _must_be_read(one, known.get(path), known.get(moved[path]) if path in moved else None, question)
+    }
+    unread, moving = _read_some(folder, wanted, seen)
+    for path in wanted:
+        if not seen[path].digest:  # as if nothing had happened there yet
+            del seen[path]
+            known.pop(path, None)
+            if path in moved:
+                del known[moved.pop(path)]
+    changes = diff(
+        known,
+        seen,
+        author=question.author,
+        has_history=question.has_history,
+        buried={path: stone for path in seen if (stone := question.buried.get(path)) is not None},
+        moved=moved,
+    )
+    return Answer(
+        changes=changes,
+        unread=unread,
+        moving=found.unsettled | moving,
+        ignored=ignored,
+        back=question.held & found.files.keys(),
+        skipped=found.skipped,
+    )
+
+
+def known_at(paths: frozenset[RelPath], local: LocalTree) -> set[RelPath]:
+    """What is known at `paths`, and in those which are known as directories."""
+    known = {path for path in paths if path in local}
+    directories = [path for path in known if local[path].kind is Kind.DIRECTORY]
+    if not directories:
+        return known
+    names = sorted(local)
+    entered: set[RelPath] = set()
+    for directory in sorted(directories):
+        if not entered.isdisjoint(directory.ancestors):
+            continue
+        entered.add(directory)
+        start = directory + "/"
+        at = bisect_left(names, start)
+        while at < len(names) and names[at].startswith(start):
+            known.add(names[at])
+            at += 1
+    return known
+
+
+def _seen(found: Found, read: Read | None) -> Seen:
+    digest = read.digest if read is not None and read.fingerprint == found.fingerprint else ""
+    return Seen(fingerprint=found.fingerprint, target=found.target, digest=digest)
+
+
+def _lacks_digest(entry: FileMeta, question: Question) -> bool:
+    return question.reads_everything and entry.kind is Kind.FILE and not entry.digest
+
+
+def _must_be_read(seen: Seen, entry: FileMeta | None, source: FileMeta | None, question: Question) -> bool:
+    """Whether nothing can be told of what was seen without its digest; `entry` stood there, `source` became it by a rename."""
+    if seen.digest or seen.fingerprint.kind is not Kind.FILE:
+        return False
+    if entry is None:
+        return question.reads_everything and (source is None or not source.digest)
+    if question.reads_everything:
+        return True
+    is_same = entry.kind is Kind.FILE and same_size_and_mtime(entry.fingerprint, seen.fingerprint)
+    return is_same and bool(entry.digest)
+
+
+def _read_some(
+    folder: Folder, wanted: Mapping[RelPath, Fingerprint], seen: dict[RelPath, Seen]
+) -> tuple[dict[RelPath, Fingerprint], frozenset[RelPath]]:
+    """Read small files at once, their digests go into `seen`; what is left to read, and what moved meanwhile."""
+    unread = dict(wanted)
+    small = [one for one in wanted.items() if one[1].size <= READ_AT_ONCE_BYTES][:READ_AT_ONCE_FILES]
+    piece = read_piece(folder, small, bytes_max=READ_AT_ONCE_BYTES)
+    if piece.begun is not None:
+        piece.begun.close()
+    for path, read in piece.read.items():
+        seen[path] = Seen(fingerprint=read.fingerprint, digest=read.digest)
+    for path in (*piece.read, *piece.moved, *piece.refused):
+        del unread[path]
+    return unread, piece.moved

@@ -1,0 +1,158 @@
+"""Reads files that a look found to be new or changed, in pieces, so that the digest of each is known before others hear of it.
+
+A piece is one call in the scan thread, at most PIECE_BYTES or PIECE_FILES, so that a look at something else waits milliseconds
+for it and not the minutes that a large file takes. A digest belongs to the fingerprint that the file had before it was read
+and after it: a file that moved meanwhile has none, and is looked at again. Nothing is locked or leased: whoever works in the
+folder never notices.
+
+`Unread` remembers what is to be read and what was; the indexer owns it. `read_piece` runs in the scan thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
+
+from gsync.core.blocks import BLOCK_BYTES, ContentHasher
+from gsync.core.model import Fingerprint
+from gsync.core.names import RelPath
+from gsync.errors import FileChanged, FileVanished, StorageError
+from gsync.storage.filesystem import Folder, OpenFile
+
+PIECE_BYTES: Final = 16 * 1024 * 1024
+PIECE_FILES: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """The digest of a file as long as it has this fingerprint."""
+
+    fingerprint: Fingerprint
+    digest: str
+
+
+class Begun:
+    """A file of which a part was read; `close` it if it is not read to its end."""
+
+    def __init__(self, path: RelPath, expected: Fingerprint, file: OpenFile) -> None:
+        self.path = path
+        self.expected = expected
+        self._file = file
+        self._hasher = ContentHasher()
+
+    @classmethod
+    def open(cls, folder: Folder, path: RelPath, expected: Fingerprint) -> Begun:
+        """Raises FileChanged when another file stands there now, FileVanished, StorageError."""
+        begun = cls(path, expected, folder.open(path))
+        if begun._file.fingerprint != expected:
+            begun.close()
+            raise FileChanged(f"{path}: it was changed before it was read")
+        return begun
+
+    def read_on(self, budget: int) -> tuple[int, bool]:
+        """Read about `budget` bytes; how many they were, and whether that was the end. Raises FileChanged, StorageError."""
+        before = self._hasher.size
+        while self._hasher.size - before < budget:
+            piece = self._file.read_at(self._hasher.size, BLOCK_BYTES)
+            self._hasher.update(piece)
+            if len(piece) < BLOCK_BYTES and not self._file.read_at(self._hasher.size, 1):
+                self._require_unchanged()
+                return self._hasher.size - before, True
+        self._require_unchanged()  # a large file that is being written is given up now and not at its end
+        return self._hasher.size - before, False
+
+    def read(self) -> Read:
+        """Of a file that was read to its end."""
+        return Read(fingerprint=self.expected, digest=self._hasher.digest())
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _require_unchanged(self) -> None:
+        if self._file.changed():
+            raise FileChanged(f"{self.path}: it was changed while it was read")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """What came of a piece: the digests, files that moved, files that cannot be read, and the one that was not finished."""
+
+    read: Mapping[RelPath, Read] = field(default_factory=dict)
+    moved: frozenset[RelPath] = frozenset()
+    refused: frozenset[RelPath] = frozenset()
+    begun: Begun | None = None
+
+
+def read_piece(
+    folder: Folder,
+    files: Sequence[tuple[RelPath, Fingerprint]],
+    begun: Begun | None = None,
+    *,
+    bytes_max: int = PIECE_BYTES,
+) -> Piece:
+    """Read `files` in their order, `begun` first if it is theirs (else it is closed), until `bytes_max` bytes were read."""
+    read: dict[RelPath, Read] = {}
+    moved: set[RelPath] = set()
+    refused: set[RelPath] = set()
+    if begun is not None and (not files or files[0] != (begun.path, begun.expected)):
+        begun.close()
+        begun = None
+    for path, expected in files:
+        if bytes_max <= 0:
+            break
+        try:
+            if begun is None:
+                begun = Begun.open(folder, path, expected)
+            count, ended = begun.read_on(bytes_max)
+        except (FileChanged, FileVanished):
+            moved.add(path)
+        except StorageError:
+            refused.add(path)
+        else:
+            bytes_max -= count
+            if not ended:
+                return Piece(read=read, moved=frozenset(moved), refused=frozenset(refused), begun=begun)
+            read[path] = begun.read()
+        if begun is not None:
+            begun.close()
+            begun = None
+    return Piece(read=read, moved=frozenset(moved), refused=frozenset(refused))
+
+
+class Unread:
+    """What is to be read, in the order of asking, and the digests of what was read."""
+
+    def __init__(self) -> None:
+        self._files: dict[RelPath, Fingerprint] = {}
+        self.digests: dict[RelPath, Read] = {}
+
+    def __len__(self) -> int:
+        """How many files are still to be read."""
+        return len(self._files)
+
+    def want(self, files: Mapping[RelPath, Fingerprint]) -> None:
+        """These are to be read; a file that was asked for with another fingerprint is another one now."""
+        self._files.update(files)
+
+    def next_files(self, begun: Begun | None) -> list[tuple[RelPath, Fingerprint]]:
+        """The files of the next piece, the one that was begun first."""
+        batch = list(islice(self._files.items(), PIECE_FILES))
+        if begun is not None and self._files.get(begun.path) == begun.expected:
+            first = (begun.path, begun.expected)
+            batch = [first, *(one for one in batch if one != first)]
+        return batch
+
+    def take_in(self, files: Sequence[tuple[RelPath, Fingerprint]], piece: Piece) -> None:
+        """Of `files` these were dealt with; what was asked for anew meanwhile stays to be read."""
+        for path, expected in files:
+            done = path in piece.read or path in piece.moved or path in piece.refused
+            if done and self._files.get(path) == expected:
+                del self._files[path]
+        self.digests.update(piece.read)
+
+    def forget(self, paths: Iterable[RelPath]) -> None:
+        """The digests of `paths` were used, or are worth nothing any more."""
+        for path in paths:
+            self.digests.pop(path, None)

@@ -1,0 +1,290 @@
+"""Takes looks at the folder, one at a time, and takes over what they found.
+
+A look is one transaction: all it found is compared, renames are paired, and it is recorded in the index before it is shown to
+the others. Paths that the applier touched while the look ran are left out of it, so our own publishing is never taken for an
+edit; so are, when everything is looked at, paths that something happens to just now. Both are looked at again. What a look
+means is in look.py, which deletions wait for a person in holding.py, what is left alone in rules.py.
+
+Owned by the indexer, which says when. Raises StorageError where a look is not possible now, FolderUnusable where it never will
+be: the folder vanished or was replaced, and nothing is concluded from its emptiness.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from gevent.lock import BoundedSemaphore
+
+from gsync.core.deletions import HOLD_SHARE
+from gsync.core.diff import Changes
+from gsync.core.ignore import IGNORE_FILE, IgnoreRules
+from gsync.core.model import Entry, FileMeta, Kind
+from gsync.core.names import RelPath
+from gsync.core.settle import Hint, Settling, What
+from gsync.errors import StorageError
+from gsync.net.clock import Clock
+from gsync.peer.events import Events, NamesSkipped, Trouble
+from gsync.peer.holding import Holding
+from gsync.peer.look import Answer, Question, look
+from gsync.peer.reading import Unread
+from gsync.peer.rules import no_local_rules, read_rules
+from gsync.peer.trees import Trees
+from gsync.storage.filesystem import Folder, Skip, Skipped
+from gsync.storage.index import Index
+from gsync.storage.watcher import NoWatcher, Watcher
+from gsync.storage.workers import Pool, Workers
+
+log = logging.getLogger(__name__)
+
+SHOWN_PER_REASON: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What came of a look: how many paths had changed, and how many could not be judged yet."""
+
+    changed: int = 0
+    unsettled: int = 0
+
+
+class Scanning:
+    """Looks at everything, or at some paths; `on_change` hears which paths of the trees moved.
+
+    Without `native` only the regular files at the top are seen, and no digests are made: classic peers know no more.
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: Folder,
+        index: Index,
+        workers: Workers,
+        trees: Trees,
+        events: Events,
+        clock: Clock,
+        settling: Settling,
+        in_hand: Callable[[], frozenset[RelPath]],
+        on_change: Callable[[set[RelPath]], None],
+        watcher: Watcher | None = None,
+        native: bool = False,
+        max_delete: float = HOLD_SHARE,
+        local_rules: Callable[[], bytes] = no_local_rules,
+    ) -> None:
+        self._folder = folder
+        self._index = index
+        self._workers = workers
+        self._trees = trees
+        self._events = events
+        self._clock = clock
+        self._settling = settling
+        self._in_hand = in_hand
+        self._on_change = on_change
+        self.watcher: Final = watcher or NoWatcher()
+        self._native = native
+        self._local_rules = local_rules
+        self.holding: Final = Holding(max_delete)
+        self.unread: Final = Unread()
+        self.covers_everything = True
+        self._withdrawn: dict[RelPath, FileMeta] = {}
+        self._door = BoundedSemaphore(1)
+        self._looks = 0
+        self._last = Looked()
+        self._touched: set[RelPath] | None = None
+        self._skipped: set[tuple[str, str]] = set()
+        self.rules = IgnoreRules()
+        self._skip = self._skip_by(self.rules)
+        self._rules_trouble = ""
+
+    def touching(self, paths: Iterable[RelPath]) -> None:
+        """The applier puts its hand on `paths` now: a look that is under way says nothing about them."""
+        if self._touched is not None:
+            self._touched.update(paths)
+
+    def look(self) -> Looked:
+        """Look at everything; whoever waits for his turn takes a look that began meanwhile for his own."""
+        began_before = self._looks
+        with self._door:
+            if self._looks == began_before:
+                self._looks += 1
+                self._read_rules()
+                self._last = self._look(None)
+            return self._last
+
+    def look_at(self, paths: Iterable[RelPath]) -> Looked:
+        """Look at `paths`, at all that is in those which are directories, and at the directories around them if they are new."""
+        with self._door:
+            return self._look(self._with_new_parents(paths))
+
+    def _look(self, paths: frozenset[RelPath] | None) -> Looked:
+        question = self._question(paths)
+        covers_everything = paths is None and (self.covers_everything or self.watcher.incomplete is not None)
+        self._touched = set(self._in_hand())
+        try:
+            answer = self._workers.run(Pool.SCAN, self._compare, question, covers_everything)
+            self.holding.back(answer.back)
+            busy = self._settling.pending if paths is None else frozenset[RelPath]()
+            changes = answer.changes.without(self._touched | busy)
+            changes = changes.without(self._hold_back(changes))
+            self._record(changes)
+            changes = changes.without(self._touched)
+            left_out = (_paths(answer.changes) | answer.unread.keys()) & self._touched
+        finally:
+            self._touched = None
+        if paths is None:
+            self.covers_everything = self.covers_everything and not covers_everything
+            self._tell_skipped(answer.skipped)
+        self.unread.forget(question.digests)
+        self.unread.want({path: seen for path, seen in answer.unread.items() if path not in left_out | busy})
+        now = self._clock.monotonic()
+        self._settling.looked(paths or _paths(changes), moving=answer.moving | left_out, now=now)
+        if paths is None and not covers_everything:
+            self._cover_later(changes)
+        self._take_over(changes, answer.ignored)
+        return Looked(changed=len(_paths(changes)), unsettled=len(answer.moving))
+
+    def _question(self, paths: frozenset[RelPath] | None) -> Question:
+        local = self._trees.local
+        if paths is not None and not any(path in local and local[path].kind is Kind.DIRECTORY for path in paths):
+            local = {path: local[path] for path in paths if path in local}
+        digests = self.unread.digests
+        return Question(
+            paths=paths,
+            local=dict(local),
+            buried=self._trees.buried,
+            author=self._index.author,
+            has_history=self._native and self._index.has_history,
+            now_ns=self._now_ns(),
+            skip=self._skip,
+            reads_everything=self._native,
+            held=self.holding.held,
+            digests={path: read for path, read in digests.items() if paths is None or path in paths},
+        )
+
+    def _compare(self, question: Question, covers_everything: bool) -> Answer:
+        """In the scan thread. Directories are watched before they are listed: what is made in between would be missed."""
+        if covers_everything:
+            self.watcher.cover(None, question.skip)
+        for path in sorted((question.paths or frozenset()) - question.digests.keys()):
+            entry = question.local.get(path)
+            if (entry is None or entry.kind is Kind.DIRECTORY) and not question.skip(path, Kind.DIRECTORY):
+                self.watcher.cover(path, question.skip)  # does nothing where no directory stands
+        answer = look(self._folder, question)
+        directories = [path for path, stone in answer.changes.buried.items() if stone.kind is Kind.DIRECTORY]
+        if directories:
+            self.watcher.drop(directories)
+        return answer
+
+    def _with_new_parents(self, paths: Iterable[RelPath]) -> frozenset[RelPath]:
+        asked = set(paths)
+        if self._native:
+            for path in tuple(asked):
+                asked.update([above for above in path.ancestors if above not in self._trees.local][:1])
+        return frozenset(asked)
+
+    def _cover_later(self, changes: Changes) -> None:
+        """New directories that a look at everything found are watched, and looked at once more, as if there had been a hint."""
+        for path, meta in changes.changed.items():
+            if meta.kind is Kind.DIRECTORY and path not in self._trees.local:
+                hint = Hint(path=path, what=What.DIRECTORY)
+                self._settling.hint(hint, is_known=False, now=self._clock.monotonic())
+
+    def _hold_back(self, changes: Changes) -> frozenset[RelPath]:
+        before = len(self.holding.held)
+        sources = {meta.moved_from for meta in changes.changed.values()}
+        gone = {path: stone for path, stone in changes.buried.items() if path not in sources}
+        held = self.holding.sift(gone, self._trees.local, now=self._clock.monotonic())
+        count = len(self.holding.held)
+        if count > 2 * before:  # once, and again when it has become much more
+            what = f"{count:,} paths are gone at once: their deletion is held back, nobody else is told"
+            self._events.tell(Trouble(what=what, advice="If it was meant, let it go: gsync release"))
+        return held
+
+    def _record(self, changes: Changes) -> None:
+        """Into the index before anybody hears of it: else a power cut would re-use a version's number for other content.
+
+        What the applier publishes meanwhile is recorded by a later call in the same thread, so it has the last word.
+        """
+        entries: dict[RelPath, Entry | None] = {**changes.changed, **changes.buried}
+        if entries:
+            self._workers.run(Pool.DISK, self._index.record, entries=entries)
+
+    def _take_over(self, changes: Changes, ignored: frozenset[RelPath]) -> None:
+        """Show it to the others. What is ignored now keeps its entry in the index; it is only not told any more."""
+        self._withdrawn |= {path: self._trees.local[path] for path in ignored if path in self._trees.local}
+        touched = {path for path, meta in changes.changed.items() if self._shows_the_same(path, meta)}
+        paths = (_paths(changes) | ignored) - touched
+        if paths or touched:
+            log.info("scan.changed changed=%d gone=%d", len(changes.changed), len(changes.buried) + len(ignored))
+            self._trees.note_local({**changes.changed, **changes.buried}, ignored)
+        if paths:
+            self._settling.announced(paths, now=self._clock.monotonic())
+            self._on_change(paths)
+
+    def _shows_the_same(self, path: RelPath, meta: FileMeta) -> bool:
+        """Whether the others know all of this already: only its fingerprint on this disk is another one."""
+        old = self._trees.local.get(path)
+        return old is not None and (old.version, old.digest) == (meta.version, meta.digest)
+
+    # What is left alone
+
+    def _read_rules(self) -> None:
+        """Take over the rules as they stand; what they leave alone no longer is known again as it was."""
+        if not self._native:
+            return
+        rules, is_moving = self._workers.run(
+            Pool.SCAN, read_rules, self._folder, self.rules, now_ns=self._now_ns(), local=self._local_rules
+        )
+        if is_moving:
+            self._settling.looked((), moving=[RelPath(IGNORE_FILE)], now=self._clock.monotonic())
+        if rules is self.rules:
+            return
+        self.rules = rules
+        self._skip = self._skip_by(rules)
+        self.covers_everything = True
+        trouble = rules.shared.trouble or rules.local.trouble
+        if trouble and trouble != self._rules_trouble:
+            self._events.tell(Trouble(what=f"of the rules in {IGNORE_FILE!r} or '.gsync/ignore': {trouble}"))
+        self._rules_trouble = trouble
+        back = [path for path, entry in self._withdrawn.items() if not rules.is_ignored(path, entry.kind)]
+        entries = {path: self._withdrawn.pop(path) for path in back}
+        stands = self._workers.run(Pool.SCAN, _standing, self._folder, entries)
+        self._trees.note_local({path: entries[path] for path in stands})
+        self._on_change(set(stands))
+
+    def _skip_by(self, rules: IgnoreRules) -> Skip:
+        if self._native:
+            return rules.is_ignored
+        return lambda path, kind: kind is not Kind.FILE or "/" in path or rules.is_ignored(path, kind)
+
+    def _tell_skipped(self, found: Sequence[Skipped]) -> None:
+        """Say once what is left alone, a line a reason."""
+        fresh: dict[str, list[str]] = {}
+        for skipped in found:
+            if (skipped.name, skipped.reason) not in self._skipped:
+                fresh.setdefault(skipped.reason, []).append(skipped.name)
+        self._skipped = {(skipped.name, skipped.reason) for skipped in found}
+        for reason, names in fresh.items():
+            log.info("scan.skipped reason=%s names=%r", reason, names[:SHOWN_PER_REASON])
+            self._events.tell(NamesSkipped(reason=reason, names=tuple(names[:SHOWN_PER_REASON]), count=len(names)))
+
+    def _now_ns(self) -> int:
+        return int(self._clock.wall() * 1e9)
+
+
+def _paths(changes: Changes) -> set[RelPath]:
+    return {*changes.changed, *changes.buried}
+
+
+def _standing(folder: Folder, paths: Iterable[RelPath]) -> list[RelPath]:
+    """Those of `paths` where something stands, or may stand; in the scan thread."""
+    standing = []
+    for path in paths:
+        with suppress(StorageError):
+            if folder.fingerprint(path) is None:
+                continue
+        standing.append(path)
+    return standing
