@@ -19,7 +19,7 @@ from gsync.core.versions import Order, Version
 
 CLAIMS_MAX: Final = 8
 """Different records of one path that are kept: the winner, then those that no other dominates. Whoever held one that was dropped
-is told the winner, as everybody is."""
+is told the winner, as everybody is. With more, a record that one of the dropped dominates could win when it is announced again."""
 
 UNSEEN: Final = -1
 """Instead of an mtime, for what classic askers are not told."""
@@ -138,13 +138,25 @@ def settled(claims: Sequence[Claim], spelling: Spelling) -> list[Claim]:
 
 
 def _ranked(left: Sequence[tuple[Claim, Record]]) -> list[Claim]:
-    """The winner, then the winner of the others, and so on: what is left out at the end dominates nothing that stays."""
+    """The winner first, then the others that no other dominates, then those that only these do, and so on; as many as are kept.
+
+    A claim that is dominated goes first, because while its better is there it can never win, and one that loses by most next.
+    """
+    if len(left) == 1:
+        return [left[0][0]]
     ranked: list[Claim] = []
     while left and len(ranked) < CLAIMS_MAX:
-        best = winner([record for _, record in left]) if len(left) > 1 else left[0][1]
-        ranked += [claim for claim, record in left if record is best]
-        left = [(claim, record) for claim, record in left if record is not best]
-    return ranked
+        layer = [
+            (claim, record)
+            for claim, record in left
+            if not any(order(record, other) is Order.OLDER for _, other in left)
+        ]
+        left = [one for one in left if one not in layer]
+        while layer:
+            best = winner([record for _, record in layer])
+            ranked += [claim for claim, record in layer if record is best]
+            layer = [(claim, record) for claim, record in layer if record is not best]
+    return ranked[:CLAIMS_MAX]
 
 
 def seen(claims: Sequence[Claim]) -> dict[int, int]:

@@ -48,6 +48,9 @@ RECORDS_PER_PEER: Final = 1_500_000
 SPELLED_MAX_BYTES: Final = 1024 * 1024 * 1024
 """What all records may take, as they are spelled."""
 
+_AROUND_BYTES: Final = 32
+"""What stands around a record in a message, with a few holders."""
+
 
 class Shown(Protocol):
     """Where classic askers see what native peers hold; a `Directory`."""
@@ -64,6 +67,11 @@ class Told:
     path: RelPath
     spelled: bytes
     holders: tuple[int, ...] = ()
+
+    @property
+    def weight(self) -> int:
+        """About how many bytes it takes in a message."""
+        return _AROUND_BYTES + (len(self.spelled) or len(self.path))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,18 +158,16 @@ class Registry:
 
     def note_classic(self, path: RelPath, offered: Offered | None) -> None:
         """This is what classic peers offer under a name now; their peer ids are told as they are."""
-        claims = self._paths.get(path)
-        if offered is None:
-            if claims is not None:
-                self._set_classic(claims, None)
-            return
-        numbers = tuple(holder.peer.number for holder in offered.holders[:HELD_MAX])
-        self._set_classic(claims or self._new_path(path), (offered.mtime_s, numbers))
+        if offered is not None:
+            numbers = tuple(holder.peer.number for holder in offered.holders[:HELD_MAX])
+            self._set_classic(self._paths.get(path) or self._new_path(path), (offered.mtime_s, numbers))
+        elif (claims := self._paths.get(path)) is not None:
+            self._set_classic(claims, None)
 
     # What is told
 
     def take_changes(self, limit_bytes: int) -> list[Told]:
-        """What there is to say of some paths that have changed, the oldest change first; about as much as `limit_bytes` hold."""
+        """What there is to say of some paths that have changed, the oldest change first: as much as `limit_bytes` hold, or one."""
         return self._take(self._changed, limit_bytes)
 
     def take_better_known(self, limit_bytes: int) -> list[Told]:
@@ -175,10 +181,13 @@ class Registry:
         """
         said: list[Told] = []
         room = limit_bytes
-        while row < len(self._rows) and room > 0:
+        while row < len(self._rows):
             if (claims := self._rows[row]) is not None:
-                said.append(self._say(claims))
-                room -= len(said[-1].spelled)
+                told = self._say(claims)
+                room -= told.weight
+                if said and room < 0:
+                    break
+                said.append(told)
             row += 1
         return said, row if row < len(self._rows) else None
 
@@ -300,15 +309,17 @@ class Registry:
     def _take(self, paths: OrderedDict[RelPath, None], limit_bytes: int) -> list[Told]:
         said: list[Told] = []
         room = limit_bytes
-        while paths and room > 0:
-            path = paths.popitem(last=False)[0]
+        while paths:
+            path = next(iter(paths))
             claims = self._paths.get(path)
-            if claims is None:
-                said.append(Told(path=path, spelled=b""))
-            else:
-                said.append(self._say(claims))
+            told = self._say(claims) if claims else Told(path=path, spelled=b"")
+            room -= told.weight
+            if said and room < 0:
+                break
+            if claims:
                 claims.told = self._named(claims)
-            room -= len(said[-1].spelled) + len(path)
+            said.append(told)
+            del paths[path]
         return said
 
     def _say(self, claims: Claims) -> Told:

@@ -11,13 +11,14 @@ from gsync.core.names import Endpoint
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerJoined:
-    """A peer announced its files for the first time on its connection; `port` is where it serves them, if it told one."""
+    """A peer announced all that it has for the first time on its connection; `port` is where it serves, if it told one."""
 
     name: ClassVar[str] = "peer.joined"
     remote: Endpoint
     port: int | None
     files: int
     knows_gsync: bool
+    speaks_native: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

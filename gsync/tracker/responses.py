@@ -19,6 +19,7 @@ from gsync.core.holders import SLOTS, Holder, Offered, PeerId, also_told, first_
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.pausing import Pause, no_pause, paused
 from gsync.wire.classic import OURS, ended
+from gsync.wire.messages import SPEAKS_GSYNC, SPEAKS_NATIVE
 
 ENCODINGS_MAX: Final = 8
 """Four slots of peers of ours and four of others, as long as all reach the tracker at one address."""
@@ -151,7 +152,7 @@ class _Group:
         first = first_told(holders, slot=self.slot, kept=kept)
         also = also_told(holders, slot=self.slot, first=first) if self.ours else ()
         ip = _HERE if _is_here(first.endpoint) else first.endpoint.ip
-        mark = ',"gsync":1' if self.ours and first.speaks_gsync else ""
+        mark = _mark(first) if self.ours else ""
         further = f',"also":"{" ".join([_text(holder.endpoint) for holder in also])}"' if also else ""
         return _Told(
             first=first.peer,
@@ -167,6 +168,12 @@ class _Group:
             body = body.replace(_HERE.encode(), reached_ip.encode())
             body = body.replace(_HERE_BEFORE_PORT.encode(), _before_port(reached_ip).encode())
         return ended(OURS if self.ours else b"{", body, b"}")
+
+
+def _mark(holder: Holder) -> str:
+    if not holder.speaks_gsync:
+        return ""
+    return f',"gsync":{SPEAKS_NATIVE if holder.speaks_native else SPEAKS_GSYNC}'
 
 
 def _text(endpoint: Endpoint) -> str:

@@ -14,11 +14,13 @@ import gevent
 from gevent.lock import BoundedSemaphore
 
 from gsync.core.holders import PeerId
+from gsync.core.names import Endpoint
 from gsync.errors import RemoteProtocolError
 from gsync.net.breathing import breathe
 from gsync.net.clock import Clock
 from gsync.net.transport import Stream
 from gsync.tracker.connections import Connection
+from gsync.wire.frames import NATIVE_START, FrameSplitter
 from gsync.wire.framing import TRACKER_LIMIT_BYTES, JsonSplitter
 
 FIRST_WORD_S: Final = 30.0
@@ -32,6 +34,12 @@ RECEIVE_BYTES: Final = 64 * 1024
 
 LONG_MESSAGE_S: Final = 10.0
 """How long a long message may take to come in while others wait for its place; 4 MiB at 400 KB/s."""
+
+READ_ANSWER_S: Final = 30.0
+"""How long a peer may take to read its answer, or each MiB of a longer one."""
+
+REFUSALS_LOGGED: Final = 5
+"""A line for each of the first bad entries of a message, then one for all others."""
 
 _PLACE_LOOK_S: Final = 1.0
 """How often one who has a place looks whether he must make way."""
@@ -70,22 +78,27 @@ class Talk:
         self.number: Final = number
         self.peer: Final = PeerId(number)
         self.knows_gsync = False
+        self.knows_native = False
+        """Whether NUL may come: from then on the messages are headers of frames."""
+        self.endpoint: Endpoint | None = None
+        """Where the peer serves, as it told last."""
         self.has_joined = False
         self._clock = clock
-        self._splitter = JsonSplitter(TRACKER_LIMIT_BYTES)
+        self._splitter: JsonSplitter | _Frames = JsonSplitter(TRACKER_LIMIT_BYTES)
         self._due = f"no valid message within {FIRST_WORD_S:g} s"
         self._deadline = clock.monotonic() + FIRST_WORD_S
         self._places = places
         self._place_since: float | None = None
 
     def receive(self) -> deque[bytes] | None:
-        """The messages that the next bytes complete, often none; None when the peer has closed.
+        """The messages that the next bytes complete, often none; None when the peer has closed. The NUL with which it goes native
+        is one of them.
 
         Raises `RemoteProtocolError` for bytes that are no messages, and when the time for the next message is over.
         """
         limit = SHORT_BYTES if self._place_since is None else RECEIVE_BYTES
         data = self._bytes(limit)
-        messages = deque(self._splitter.feed(data))
+        messages = deque(self._messages(data))
         if not data:
             return None
         if not messages:
@@ -114,6 +127,18 @@ class Talk:
             self._place_since = None
             self._places.give_back()
 
+    def _messages(self, data: bytes) -> list[bytes]:
+        if not self.knows_native or isinstance(self._splitter, _Frames):
+            return self._splitter.feed(data)
+        said, switch, frames = data.partition(NATIVE_START)
+        found = self._splitter.feed(said)
+        if not switch:
+            return found
+        if self._splitter.pending:
+            raise RemoteProtocolError("native begins in the middle of a message")
+        self._splitter = _Frames()
+        return [*found, NATIVE_START, *self._splitter.feed(frames)]
+
     def _bytes(self, limit: int) -> bytes:
         while True:
             left_s = max(self._deadline - self._clock.monotonic(), 0.0)
@@ -134,3 +159,20 @@ class Talk:
             raise RemoteProtocolError(self._due)
         if self._place_since is not None and self._places.are_awaited and now >= self._place_since + LONG_MESSAGE_S:
             raise RemoteProtocolError("too slow a message while others wait")
+
+
+class _Frames:
+    """The frames of a tracker link, of which none has a body; to be used like a `JsonSplitter`."""
+
+    __slots__ = ("_splitter",)
+
+    def __init__(self) -> None:
+        self._splitter = FrameSplitter()
+
+    @property
+    def pending(self) -> int:
+        return self._splitter.pending
+
+    def feed(self, data: bytes) -> list[bytes]:
+        self._splitter.feed(data)
+        return list(iter(self._splitter.next, None))

@@ -9,6 +9,7 @@ of it is held in `connections.py`. A bad entry costs the entry, a bad message th
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
@@ -26,28 +27,32 @@ from gsync.net.tasks import ask_to_end
 from gsync.net.transport import Listener, Network, Stream
 from gsync.tracker.connections import Connection, Connections, Drop, Limits
 from gsync.tracker.events import Observer, PeerJoined, PeerLeft, ignore
+from gsync.tracker.natives import Natives
 from gsync.tracker.responses import Asker, Responses
-from gsync.tracker.talk import SHORT_BYTES, Places, Talk
-from gsync.wire.classic import parse_peer_message
+from gsync.tracker.talk import READ_ANSWER_S, REFUSALS_LOGGED, SHORT_BYTES, Places, Talk
+from gsync.wire.classic import NATIVE, ended, parse_peer_message
+from gsync.wire.frames import NATIVE_START
 from gsync.wire.messages import Initial
+from gsync.wire.native import Join
 
 log: Final = logging.getLogger(__name__)
 
 EXPIRE_S: Final = 180.0
 """A live peer may be silent for minutes while it fetches; a dead one is mostly known by its connection, long before."""
 
-READ_ANSWER_S: Final = 30.0
-"""How long a peer may take to read its answer, or each MiB of a longer one."""
-
 _SPARE_HANDLERS: Final = 64
 """Above the limit of connections, so that a newcomer is served by whom it displaces, and not held up by the full house."""
 
-_REFUSALS_LOGGED: Final = 5
-"""A line for each of the first bad entries of a message, then one for all others."""
+_NATIVE_AGREED: Final = ended(NATIVE, b"}")
+"""The answer to a peer that speaks native: it goes native at once, so it is told nothing in JSON."""
 
 
 class Tracker:
-    """Serves any number of listeners from one directory; `on_event` hears of peers that join and leave."""
+    """Serves any number of listeners from one directory; `on_event` hears of peers that join and leave.
+
+    `epoch` names a life of the tracker, which ends when the last listener closes. One that does not speak native takes
+    every peer for a classic one.
+    """
 
     def __init__(
         self,
@@ -57,6 +62,8 @@ class Tracker:
         on_event: Observer = ignore,
         expire_s: float = EXPIRE_S,
         limits: Limits | None = None,
+        epoch: Callable[[], str] = lambda: secrets.token_hex(8),
+        speaks_native: bool = False,
     ) -> None:
         self._network = network
         self._clock = clock
@@ -64,8 +71,9 @@ class Tracker:
         self._expire_s = expire_s
         self._limits = limits or Limits()
         self._connections = Connections(self._limits)
-        self._directory = Directory()
-        self._responses = Responses(self._directory)
+        self._epoch = epoch
+        self._speaks_native = speaks_native
+        self._begin_empty()
         self._numbers = count()
         self._listeners = 0
         self._places = Places(self._limits.long_messages)
@@ -84,13 +92,19 @@ class Tracker:
         self._listeners += 1
         return _TrackerListener(listener, closing=self._lose_listener, closed=self._forget_all)
 
+    def _begin_empty(self) -> None:
+        self._directory = Directory()
+        self._responses = Responses(self._directory)
+        self._natives = Natives(directory=self._directory, clock=self._clock, epoch=self._epoch())
+
     def _lose_listener(self) -> None:
         self._listeners -= 1
 
     def _forget_all(self) -> None:
         if not self._listeners:
-            self._directory = Directory()
-            self._responses = Responses(self._directory)
+            natives = self._natives
+            self._begin_empty()
+            natives.close()
 
     def _serve(self, stream: Stream) -> None:
         """One connection, from its first byte to its last; ends in order whatever the peer does."""
@@ -118,7 +132,11 @@ class Tracker:
         if messages is None:
             return False
         while messages:
-            self._hear(talk, messages.popleft())
+            message = messages.popleft()
+            if message == NATIVE_START:
+                self._natives.serve(talk, messages, expire_s=self._expire_s, on_whole=partial(self._note_joined, talk))
+                return False
+            self._hear(talk, message)
             talk.give_place_back()
             self._answer(talk)
             talk.expect_next(within_s=self._expire_s)
@@ -136,33 +154,50 @@ class Tracker:
         said = parse_peer_message(message, pause=breathe)
         self._connections.spoke(talk.connection)
         if isinstance(said, Initial):
-            self._announce(talk, said)
+            talk.knows_gsync, talk.knows_native = said.knows_gsync, said.knows_native and self._speaks_native
+            talk.endpoint = Endpoint(talk.stream.remote.ip, said.port) if said.port else None
+            if not talk.knows_native:  # else frames will say it better, in a moment
+                self._announce(talk, said)
 
     def _announce(self, talk: Talk, said: Initial) -> None:
         """Let what `said` lists replace whatever this peer had announced."""
         remote = talk.stream.remote
-        for refusal in said.refused[:_REFUSALS_LOGGED]:
+        for refusal in said.refused[:REFUSALS_LOGGED]:
             log.warning("entry.refused remote=%s name=%r reason=%s", remote, refusal.name, refusal.reason)
-        if len(said.refused) > _REFUSALS_LOGGED:
+        if len(said.refused) > REFUSALS_LOGGED:
             log.warning("entries.refused remote=%s count=%d", remote, len(said.refused))
         admission = self._directory.announce(
             talk.peer,
-            endpoint=Endpoint(remote.ip, said.port) if said.port else None,
+            endpoint=talk.endpoint,
             files=said.files,
             knows_gsync=said.knows_gsync,
             pause=breathe,
         )
         if admission.refused:
             log.warning("files.refused remote=%s count=%d reason=%s", remote, admission.refused, admission.reason)
-        talk.knows_gsync = said.knows_gsync
         log.info("peer.announced remote=%s port=%s files=%d", remote, said.port, admission.taken)
+        if talk.endpoint is not None:
+            self._natives.meet_classic(talk.number, talk.endpoint, knows_gsync=said.knows_gsync)
+        self._natives.note_classic()
         if not talk.has_joined:
             talk.has_joined = True
             self._tell(PeerJoined(remote=remote, port=said.port, files=admission.taken, knows_gsync=said.knows_gsync))
 
+    def _note_joined(self, talk: Talk, join: Join, records: int) -> None:
+        """A native peer has told everything that it holds."""
+        remote, port = talk.stream.remote, talk.endpoint.port if talk.endpoint else None
+        log.info("peer.announced remote=%s port=%s records=%d name=%r", remote, port, records, join.name)
+        talk.has_joined = True
+        self._tell(PeerJoined(remote=remote, port=port, files=records, knows_gsync=True, speaks_native=True))
+
     def _answer(self, talk: Talk) -> None:
+        if talk.knows_native:
+            self._send(talk, _NATIVE_AGREED)
+            return
         asker = Asker(number=talk.number, knows_gsync=talk.knows_gsync, reached_ip=talk.stream.local.ip)
-        response = self._responses.to(asker, pause=breathe)
+        self._send(talk, self._responses.to(asker, pause=breathe))
+
+    def _send(self, talk: Talk, response: bytes) -> None:
         self._drop(self._connections.sends(talk.connection, response), current=talk.connection)
         view = memoryview(response)
         for start in range(0, len(view), BREATH_BYTES):
@@ -174,10 +209,13 @@ class Tracker:
         try:
             with self._departures:
                 if self._listeners:  # else nobody will ask any more, and all is forgotten together
+                    self._natives.leave(talk.peer, pause=breathe)
                     self._directory.leave(talk.peer, pause=breathe)
         finally:  # a kill at a pause must not leave entries of the dead
             if self._listeners:
+                self._natives.leave(talk.peer)
                 self._directory.leave(talk.peer)
+                self._natives.note_classic()
         if talk.has_joined:
             log.info("peer.left remote=%s reason=%s", talk.stream.remote, reason)
             self._tell(PeerLeft(remote=talk.stream.remote, reason=reason))

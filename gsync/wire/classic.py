@@ -21,10 +21,21 @@ from gsync.core.pausing import Pause, no_pause, paused
 from gsync.core.versions import Version
 from gsync.errors import NameRefused
 from gsync.wire.foreign import HIGHEST_PORT, dialled_endpoint, kind, mtime_s, port_number, read_object
-from gsync.wire.messages import DirectoryResponse, Initial, Keepalive, PeerMessage, Refusal
+from gsync.wire.messages import (
+    SPEAKS_GSYNC,
+    SPEAKS_NATIVE,
+    DirectoryResponse,
+    Initial,
+    Keepalive,
+    PeerMessage,
+    Refusal,
+)
 
 OURS: Final = b"{\t"
 """How an object of ours begins: white space that JSON ignores and that no other program sends (PROTOCOL.md, "Native")."""
+
+NATIVE: Final = b"{\t\t"
+"""The same where native is spoken, too; what begins so begins with `OURS`."""
 
 READER_BLOCK_BYTES: Final = 8192
 """Readers that take a read of this size to mean "more to come" wait for ever after a message of just that length."""
@@ -32,10 +43,11 @@ READER_BLOCK_BYTES: Final = 8192
 _NAME_MAX_CHARACTERS: Final = 80
 
 
-def encode_initial(port: int, files: Mapping[RelPath, int], *, knows_gsync: bool) -> bytes:
-    """The Initial of a peer that serves `files` on `port`; begins with a tab inside when `knows_gsync`, and ends in a newline."""
+def encode_initial(port: int, files: Mapping[RelPath, int], *, knows_gsync: bool, knows_native: bool = False) -> bytes:
+    """The Initial of a peer that serves `files` on `port`; begins with a tab inside when `knows_gsync`, with two when
+    `knows_native`, and ends in a newline."""
     entries = ",".join([f'{{"name":{encode_basestring_ascii(name)},"mtime":{mtime}}}' for name, mtime in files.items()])
-    start = OURS if knows_gsync else b"{"
+    start = NATIVE if knows_native else OURS if knows_gsync else b"{"
     return ended(start + f'"port":{port},"files":[{entries}]}}'.encode("ascii"))
 
 
@@ -55,11 +67,11 @@ def parse_peer_message(message: bytes, *, pause: Pause = no_pause) -> PeerMessag
     try:
         known = _PEER_MESSAGE.decode(message)
     except _REFUSED_BY_MSGSPEC:
-        return _peer_message(read_object(message), ours=message.startswith(OURS), pause=pause)
+        return _peer_message(read_object(message), begins=message[: len(NATIVE)], pause=pause)
     if isinstance(known.files, msgspec.UnsetType):
         return Keepalive()
     entries: list[tuple[object, object]] = [(file.name, file.mtime) for file in known.files]
-    return _initial(known.port, entries, ours=message.startswith(OURS), refused=[], pause=pause)
+    return _initial(known.port, entries, begins=message[: len(NATIVE)], refused=[], pause=pause)
 
 
 def parse_directory(message: bytes, *, pause: Pause = no_pause) -> DirectoryResponse:
@@ -72,7 +84,12 @@ def parse_directory(message: bytes, *, pause: Pause = no_pause) -> DirectoryResp
             offers[RelPath.parse_flat(name)] = _offer(entry, book)
         except NameRefused as error:
             refused.append(refusal(name, error.reason))
-    return DirectoryResponse(offers=offers, from_gsync=message.startswith(OURS), refused=tuple(refused))
+    return DirectoryResponse(
+        offers=offers,
+        from_gsync=message.startswith(OURS),
+        from_native=message.startswith(NATIVE),
+        refused=tuple(refused),
+    )
 
 
 def refusal(name: object, reason: str) -> Refusal:
@@ -103,7 +120,7 @@ _DIRECTORY: Final = msgspec.json.Decoder(dict[str, _KnownEntry])
 _REFUSED_BY_MSGSPEC: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def _peer_message(message: dict[str, object], *, ours: bool, pause: Pause) -> PeerMessage:
+def _peer_message(message: dict[str, object], *, begins: bytes, pause: Pause) -> PeerMessage:
     """The message whose parts msgspec did not take; each is judged alone."""
     if "files" not in message:
         return Keepalive()
@@ -117,14 +134,14 @@ def _peer_message(message: dict[str, object], *, ours: bool, pause: Pause) -> Pe
             entries.append((file.get("name"), file.get("mtime")))
         else:
             refused.append(refusal(file, f"a file is an object, not {kind(file)}"))
-    return _initial(message.get("port"), entries, ours=ours, refused=refused, pause=pause)
+    return _initial(message.get("port"), entries, begins=begins, refused=refused, pause=pause)
 
 
 def _initial(
     port: object,
     entries: Iterable[tuple[object, object]],
     *,
-    ours: bool,
+    begins: bytes,
     refused: list[Refusal],
     pause: Pause,
 ) -> Initial:
@@ -136,7 +153,13 @@ def _initial(
             refused.append(refusal(name, error.reason))
             continue
         files[path] = max(seconds, files.get(path, 0))
-    return Initial(port=_port(port, refused), files=files, knows_gsync=ours, refused=tuple(refused))
+    return Initial(
+        port=_port(port, refused),
+        files=files,
+        knows_gsync=begins.startswith(OURS),
+        knows_native=begins == NATIVE,
+        refused=tuple(refused),
+    )
 
 
 def _port(port: object, refused: list[Refusal]) -> int | None:
@@ -164,8 +187,7 @@ def _offer(entry: _KnownEntry | object, book: _AddressBook) -> Offer:
 
 
 def _known_offer(ip: object, port: object, mtime: object, *, gsync: object, also: object, book: _AddressBook) -> Offer:
-    ours = isinstance(gsync, int) and gsync >= 1
-    first = book.source(ip, port, ours=ours)
+    first = book.source(ip, port, speaks=gsync if isinstance(gsync, int) else 0)
     further = book.also(also) if isinstance(also, str) and also else ()
     sources = (first, *(source for source in further if source.endpoint != first.endpoint))
     return Offer(version=Version.from_mtime(mtime_s(mtime)), sources=sources)
@@ -175,16 +197,16 @@ class _AddressBook:
     """The sources of one directory, each judged once: thousands of entries name a handful of peers."""
 
     def __init__(self) -> None:
-        self._sources: dict[tuple[object, object, bool], Source | NameRefused] = {}
+        self._sources: dict[tuple[object, object, int], Source | NameRefused] = {}
         self._also: dict[str, tuple[Source, ...]] = {}
 
-    def source(self, ip: object, port: object, *, ours: bool) -> Source:
-        """The source at that address. Raises `NameRefused`."""
+    def source(self, ip: object, port: object, *, speaks: int) -> Source:
+        """The source at that address; `speaks` is how it is marked. Raises `NameRefused`."""
         if not isinstance(ip, str) or type(port) is not int:  # unhashable, or a bool that looks like port 1
-            return Source(endpoint=dialled_endpoint(ip, port), speaks_gsync=ours)
-        key = (ip, port, ours)
+            return Source(endpoint=dialled_endpoint(ip, port))
+        key = (ip, port, min(max(speaks, 0), SPEAKS_NATIVE))
         if key not in self._sources:
-            self._sources[key] = _source(ip, port, ours=ours)
+            self._sources[key] = _source(*key)
         known = self._sources[key]
         if isinstance(known, NameRefused):
             raise NameRefused(known.reason)
@@ -194,14 +216,15 @@ class _AddressBook:
         """The further holders that "ip:port ip:port" names; a bad one is passed over, the entry is good without it."""
         if text not in self._also:
             parts = [part.rpartition(":") for part in text.split(" ", ALSO_MAX)[:ALSO_MAX]]
-            found = [_source(ip.strip("[]"), int(port), ours=True) for ip, _, port in parts if _is_port(port)]
+            found = [_source(ip.strip("[]"), int(port), SPEAKS_GSYNC) for ip, _, port in parts if _is_port(port)]
             self._also[text] = tuple(source for source in found if isinstance(source, Source))
         return self._also[text]
 
 
-def _source(ip: object, port: object, *, ours: bool) -> Source | NameRefused:
+def _source(ip: object, port: object, speaks: int) -> Source | NameRefused:
     try:
-        return Source(endpoint=dialled_endpoint(ip, port), speaks_gsync=ours)
+        endpoint = dialled_endpoint(ip, port)
+        return Source(endpoint=endpoint, speaks_gsync=speaks >= SPEAKS_GSYNC, speaks_native=speaks >= SPEAKS_NATIVE)
     except NameRefused as error:
         return error
 

@@ -8,9 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from gsync.core.model import Offer
 from gsync.core.names import RelPath
+
+SPEAKS_CLASSIC: Final = 0
+SPEAKS_GSYNC: Final = 1
+SPEAKS_NATIVE: Final = 2
+"""How our trackers mark a peer: edition 1 of classic; one of ours, so edition 2; native, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,13 +31,14 @@ class Refusal:
 class Initial:
     """peer -> tracker, first: the serving port, and the mtime in whole seconds of each file of the folder.
 
-    `knows_gsync` is true when the object began with one tab or more: a peer of ours.
+    `knows_gsync` is true when the object began with one tab or more: a peer of ours; `knows_native` when with two or more.
     `port` is None when what stood there was no port: such a peer is answered, but nobody can fetch from it.
     """
 
     port: int | None
     files: Mapping[RelPath, int]
     knows_gsync: bool = False
+    knows_native: bool = False
     refused: tuple[Refusal, ...] = ()
 
 
@@ -44,11 +51,13 @@ class Keepalive:
 class DirectoryResponse:
     """tracker -> peer, one for each message: for each name the latest version and who has it.
 
-    `from_gsync` is true when the object began with a tab: a tracker of ours, which takes further Initials.
+    `from_gsync` is true when the object began with a tab: a tracker of ours, which takes further Initials. `from_native` is true
+    when it began with two: it waits for the NUL after which both sides speak native.
     """
 
     offers: Mapping[RelPath, Offer]
     from_gsync: bool = False
+    from_native: bool = False
     refused: tuple[Refusal, ...] = ()
 
 

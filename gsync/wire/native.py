@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 from gsync.core.model import Source
 from gsync.errors import RemoteProtocolError
 from gsync.wire.foreign import dialled_endpoint
+from gsync.wire.messages import SPEAKS_CLASSIC, SPEAKS_GSYNC, SPEAKS_NATIVE
 from gsync.wire.records import Mark, Number, Text, WireRecord, parse_paths, parse_record, parse_records, wire_record
 
 __all__ = [
@@ -29,11 +30,6 @@ WANTS_MAX: Final = 1024
 
 PIECE_BYTES: Final = 64 * 1024
 """A snapshot, an announcement or a delta that grows longer goes in pieces; only a single record may fill more."""
-
-SPEAKS_CLASSIC: Final = 0
-SPEAKS_GSYNC: Final = 1
-SPEAKS_NATIVE: Final = 2
-"""What a peer understands: edition 1; edition 2; native, too."""
 
 Id = Annotated[int, Meta(ge=0, le=2**53)]
 

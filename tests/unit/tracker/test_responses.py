@@ -68,6 +68,15 @@ def test_a_foreign_holder_has_no_mark_but_holders_of_ours_beside_it() -> None:
     )
 
 
+def test_a_native_holder_is_marked_for_peers_of_ours_only() -> None:
+    directory = Directory()
+    directory.enter(PeerId(1), endpoint=Endpoint("192.0.2.11", 9001))
+    directory.hold(PeerId(1), RelPath.parse("a"), 5)
+    responses = Responses(directory)
+    assert responses.to(OURS) == b'{\t"a":{"ip":"192.0.2.11","port":9001,"mtime":5,"gsync":2}}\n'
+    assert responses.to(FOREIGN) == b'{"a":{"ip":"192.0.2.11","port":9001,"mtime":5}}\n'
+
+
 def test_our_peer_reads_what_our_tracker_spells() -> None:
     directory = Directory()
     for number in range(ALSO_MAX + 3):

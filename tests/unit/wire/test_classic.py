@@ -59,10 +59,12 @@ def initial(text: str | bytes) -> Initial:
     return message
 
 
-def offer(mtime: int, *sources: tuple[str, int, bool]) -> Offer:
+def offer(mtime: int, *sources: tuple[str, int, bool], native: bool = False) -> Offer:
     return Offer(
         version=Version.from_mtime(mtime),
-        sources=tuple(Source(endpoint=Endpoint(ip, port), speaks_gsync=ours) for ip, port, ours in sources),
+        sources=tuple(
+            Source(endpoint=Endpoint(ip, port), speaks_gsync=ours, speaks_native=native) for ip, port, ours in sources
+        ),
     )
 
 
@@ -215,6 +217,13 @@ def test_an_object_without_files_is_a_keepalive(text: str) -> None:
 )
 def test_a_peer_of_ours_is_known_by_its_tab(text: str, ours: bool) -> None:
     assert initial(text).knows_gsync is ours
+    assert initial(text).knows_native is text.startswith("{\t\t")
+
+
+def test_an_initial_of_one_who_speaks_native_begins_with_two_tabs() -> None:
+    said = encode_initial(9000, {}, knows_gsync=True, knows_native=True)
+    assert said == b'{\t\t"port":9000,"files":[]}\n'
+    assert parse_peer_message(said) == Initial(port=9000, files={}, knows_gsync=True, knows_native=True)
 
 
 NOT_OBJECTS = [b"", b"[]", b"7", b"{", b"{]", b'{"a":}', b"null", b"\xff", b"{}{}", b"[" * 100_000, b'{"a":' * 100_000]
@@ -245,7 +254,9 @@ def test_a_number_as_long_as_a_message_does_not_hang(spelt: str) -> None:
         ('{"ip":"127.0.0.1","port":9000,"mtime":5}', offer(5, ("127.0.0.1", 9000, False))),
         ('{"ip":"2001:DB8::0:1","port":9000,"mtime":5}', offer(5, ("2001:db8::1", 9000, False))),
         ('{"ip":"192.0.2.7","port":9000,"mtime":5,"gsync":1}', offer(5, ("192.0.2.7", 9000, True))),
-        ('{"ip":"192.0.2.7","port":9000,"mtime":5,"gsync":2}', offer(5, ("192.0.2.7", 9000, True))),
+        ('{"ip":"192.0.2.7","port":9000,"mtime":5,"gsync":2}', offer(5, ("192.0.2.7", 9000, True), native=True)),
+        ('{"ip":"192.0.2.7","port":9000,"mtime":5,"gsync":3}', offer(5, ("192.0.2.7", 9000, True), native=True)),
+        ('{"ip":"192.0.2.7","port":9000,"mtime":5,"gsync":-1}', offer(5, ("192.0.2.7", 9000, False))),
         ('{"ip":"192.0.2.7","port":9000,"mtime":5,"gsync":0}', offer(5, ("192.0.2.7", 9000, False))),
         ('{"ip":"192.0.2.7","port":9000,"mtime":5,"gsync":"yes","also":7}', offer(5, ("192.0.2.7", 9000, False))),
         (
@@ -313,10 +324,12 @@ def test_entries_may_be_called_like_parts_of_messages() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "ours"), [(b"{}", False), (b"{\t}", True), (b'{\t"a":0}', True), (b'{ "a":0}', False)]
+    ("text", "ours"),
+    [(b"{}", False), (b"{\t}", True), (b'{\t"a":0}', True), (b'{ "a":0}', False), (b"{\t\t}", True)],
 )
 def test_a_tracker_of_ours_is_known_by_its_tab(text: bytes, ours: bool) -> None:
     assert parse_directory(text).from_gsync is ours
+    assert parse_directory(text).from_native is text.startswith(b"{\t\t")
 
 
 def test_a_refused_name_is_cut() -> None:

@@ -1,0 +1,156 @@
+"""Tells all native peers what changes: encoded once, at once when it was quiet, gathered for a moment when it was not.
+
+A change waits 50 ms at most, and the first one after a quiet time not at all. That a record has one more holder is no hurry: it
+waits longer, so that a large swarm does not spend its first sync on telling who has what. What classic peers offer is brought into
+the registry here as well. Made and ended by `natives.py`; it never waits for a peer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from typing import Final, Protocol
+
+import gevent
+from gevent.event import Event
+
+from gsync.core.directory import Directory
+from gsync.core.names import Endpoint
+from gsync.core.pausing import paused
+from gsync.core.registry import Registry, Told
+from gsync.net.breathing import breathe
+from gsync.net.clock import Clock
+from gsync.wire.frames import frame
+from gsync.wire.native import PIECE_BYTES, PeerRow, Peers, Welcome, header
+from gsync.wire.telling import delta_header, snapshot_header
+
+QUIET_S: Final = 0.1
+"""After so long without a change the next one is told at once."""
+
+GATHER_S: Final = 0.05
+"""How long changes are gathered when they come thick."""
+
+HOLDERS_S: Final = 0.5
+"""How often it is told that records which everybody knows have further holders."""
+
+ROWS_PER_FRAME: Final = 500
+"""Peers that are introduced in one frame: some 40 KiB."""
+
+
+class Listener(Protocol):
+    """What one native peer is to be told; a `Backlog`."""
+
+    def say(self, word: bytes) -> None: ...
+
+    def tell(self, change: bytes) -> None: ...
+
+
+class Telling:
+    """What has been told so far (`seq`), whom it is told to, and who they all are."""
+
+    def __init__(self, *, registry: Registry, directory: Directory, clock: Clock, epoch: str) -> None:
+        self._registry = registry
+        self._directory = directory
+        self._clock = clock
+        self._epoch = epoch
+        self._listeners: dict[int, Listener] = {}
+        self._rows: dict[int, PeerRow] = {}
+        self._new_rows: dict[int, PeerRow] = {}
+        self._news = Event()
+        self._told_at = self._holders_told_at = -HOLDERS_S
+        self.seq = 0
+        self.meetings = 0
+        """How often somebody was met, so that who is about to name peers knows whether all of them are introduced."""
+
+    @property
+    def digest(self) -> str:
+        """That of all that was told up to `seq`; "" while more is about to be told."""
+        return "" if self._registry.has_changes else self._registry.digest
+
+    def note(self) -> None:
+        """The registry, or what classic peers offer, may have changed."""
+        self._news.set()
+
+    def meet(self, row: PeerRow) -> None:
+        """A peer may be named as a holder from now on, or is reached elsewhere than before."""
+        if self._rows.get(row.n) != row:
+            self._rows[row.n] = self._new_rows[row.n] = row
+            self.meetings += 1
+            self._news.set()
+
+    def part(self, number: int) -> None:
+        """This peer is gone, as a holder and as a listener; nothing, if it was neither."""
+        self._listeners.pop(number, None)
+        self._rows.pop(number, None)
+        self._new_rows.pop(number, None)
+
+    def attend(self, number: int, listener: Listener) -> None:
+        """From now on `listener` is told what changes; first, who is who. It has to see to its snapshot."""
+        listener.say(frame(header(Welcome(epoch=self._epoch, seq=self.seq))))
+        for introduction in _introductions(self._rows):
+            listener.say(introduction)
+        self._listeners[number] = listener
+
+    def introduce_to(self, listener: Listener) -> None:
+        """Let it know the peers that the others will hear of in a moment."""
+        for introduction in _introductions(self._new_rows):
+            listener.say(introduction)
+
+    def snapshot(self, seq: int, row: int, limit_bytes: int) -> tuple[bytes, int | None]:
+        """The frame with a piece of everything, from `row` of the registry on, and the row after it, None after the last."""
+        told, after = self._registry.piece(row, limit_bytes)
+        return frame(snapshot_header(seq, told, last=after is None)), after
+
+    def run(self) -> None:
+        """Tell what changes; never returns."""
+        while True:
+            self._news.wait(timeout=self._holders_due_s())
+            self._news.clear()
+            self._hear_classic()
+            if self._registry.has_changes or self._new_rows:
+                self._gather()
+                self._introduce()
+                self._tell(self._registry.take_changes)
+                self._told_at = self._clock.monotonic()
+            if self._holders_due_s() == 0.0:
+                self._tell(self._registry.take_better_known)
+                self._holders_told_at = self._clock.monotonic()
+
+    def _introduce(self) -> None:
+        introductions, self._new_rows = _introductions(self._new_rows), {}
+        for introduction in introductions:
+            for listener in self._listeners.values():
+                listener.say(introduction)
+
+    def _gather(self) -> None:
+        if self._clock.monotonic() < self._told_at + QUIET_S:
+            gevent.sleep(GATHER_S)
+
+    def _holders_due_s(self) -> float | None:
+        """In how many seconds further holders are to be told; None where there are none."""
+        if not self._registry.has_better_known:
+            return None
+        return max(0.0, self._holders_told_at + HOLDERS_S - self._clock.monotonic())
+
+    def _hear_classic(self) -> None:
+        for path in paused(self._directory.take_classic_changes(), breathe):
+            self._registry.note_classic(path, self._directory.classic(path))
+
+    def _tell(self, take: Callable[[int], Sequence[Told]]) -> None:
+        while told := take(PIECE_BYTES):
+            self._introduce()
+            change = frame(delta_header(self.seq, self.seq + 1, told))
+            self.seq += 1
+            for listener in self._listeners.values():
+                listener.tell(change)
+            breathe()
+
+
+def _introductions(rows: Mapping[int, PeerRow]) -> list[bytes]:
+    rest = iter(rows.values())
+    return [frame(header(Peers(peers=some))) for some in iter(lambda: list(islice(rest, ROWS_PER_FRAME)), [])]
+
+
+def row_of(number: int, endpoint: Endpoint, *, speaks: int) -> PeerRow:
+    """How a peer is introduced; one that is connected over loopback is on this machine, whatever that is called elsewhere."""
+    return PeerRow(n=number, ip="" if endpoint.is_loopback else endpoint.ip, port=endpoint.port, speaks=speaks)
