@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Final
 
 from gsync.core.model import Kind
@@ -24,6 +25,9 @@ DEFAULT_PATTERNS: Final = ("core.[0-9]* (at the top)", "*~", ".*.sw?", ".#*", "4
 
 IGNORE_FILE: Final = ".gsyncignore"
 """The rules that all machines share; at the top of the folder."""
+
+LOCAL_IGNORE_FILE: Final = ".gsync/ignore"
+"""The rules of this machine alone."""
 
 RULES_MAX_BYTES: Final = 64 * 1024
 """Of a file of rules; what comes after it is not used. It comes from other machines, and each name is held against all of it."""
@@ -88,6 +92,26 @@ class IgnoreRules:
         if parent and self._is_directory_ignored(parent):
             return True
         return self._is_named(path, kind)
+
+    def rule_for(self, path: RelPath, kind: Kind = Kind.FILE) -> str:
+        """The rule by which `is_ignored` says yes, and where it stands; "" where it says no. Takes its time: for people."""
+        ends = [place for place, char in enumerate(path) if char == "/"]
+        for directory in (RelPath(path[:end]) for end in ends):
+            rule = self._rule_naming(directory, Kind.DIRECTORY)
+            if rule:
+                return f"{rule}, which names {directory}/"
+        return self._rule_naming(path, kind)
+
+    def _rule_naming(self, path: RelPath, kind: Kind) -> str:
+        if not self._is_named(path, kind):
+            return ""
+        names = path.split("/")
+        for number, pattern in reversed(list(enumerate(self._patterns))):
+            if (not pattern.directory_only or kind is Kind.DIRECTORY) and pattern.matches(names):
+                where = IGNORE_FILE if number < len(self.shared.patterns) else LOCAL_IGNORE_FILE
+                return f"{pattern.text} in {where}"
+        always = [glob for glob in DEFAULT_PATTERNS if fnmatchcase(path.name, glob)]
+        return f"{(always or DEFAULT_PATTERNS)[0]}, which is never synced"
 
     def _is_directory_ignored(self, directory: str) -> bool:
         """Whether it, or a directory around it, is named by the rules."""

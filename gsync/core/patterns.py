@@ -40,6 +40,8 @@ class Pattern:
     components: tuple[re.Pattern[str] | None, ...]
     directory_only: bool = False
     negated: bool = False
+    text: str = ""
+    """The line itself, to be shown."""
 
     @property
     def last(self) -> re.Pattern[str]:
@@ -96,7 +98,9 @@ def parse_line(line: str) -> Pattern | None:
         components.append(re.compile(expression, re.DOTALL))
     if components[-1] is None:
         components.append(_ANY)  # all that is inside, but not the directory itself
-    return Pattern(components=tuple(components), directory_only=directory_only, negated=negated)
+    return Pattern(
+        components=tuple(components), directory_only=directory_only, negated=negated, text=line.strip(" \t\r")
+    )
 
 
 def _without_trailing_spaces(line: str) -> str:

@@ -15,7 +15,17 @@ from gsync.core.model import BuriedTree, FileMeta, Kind, LocalTree, Offer, Remot
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.pausing import Pause, no_pause, paused
 from gsync.core.records import beats, order, record_of
-from gsync.core.status import Dialect, Here, ListedEntry, PeerSeen, State
+from gsync.core.status import (
+    CONFLICTS_SHOWN,
+    Dialect,
+    Here,
+    ListedEntry,
+    PeerSeen,
+    Pending,
+    State,
+    Status,
+    TrackerSeen,
+)
 from gsync.core.versions import Order, Version, compare
 
 _AUTHORS_SHOWN: Final = 2
@@ -29,7 +39,7 @@ def nothing_ignored(path: RelPath, kind: Kind) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """The trees of a peer, and what its loops know beside them, at one moment. The trees may go on changing: cross no wait."""
+    """The trees of a peer, and what its loops know beside them. The trees may go on changing between two questions."""
 
     local: LocalTree
     buried: BuriedTree
@@ -57,6 +67,18 @@ def state_of(path: RelPath, view: View) -> State:
     if offer is not None and not offer.is_deletion and not _knows(view.buried.get(path), offer):
         return State.MISSING
     return State.DELETED
+
+
+def known_paths(view: View, *, beneath: RelPath | None = None) -> list[RelPath]:
+    """Every path of which something is known, in order; or only `beneath` itself and what is in it.
+
+    0.1 s for 100,000 paths: for a worker, not for the loop.
+    """
+    every = {*view.local, *view.buried, *view.remote}
+    if beneath is not None:
+        inside = f"{beneath}/"
+        every = {path for path in every if path == beneath or path.startswith(inside)}
+    return sorted(every)
 
 
 def listed(paths: Iterable[RelPath], view: View, *, pause: Pause = no_pause) -> Iterator[ListedEntry]:
@@ -102,6 +124,48 @@ def here(local: LocalTree, *, pause: Pause = no_pause) -> Here:
         if meta.kind is Kind.FILE:
             total += meta.fingerprint.size
     return Here(files=counts[Kind.FILE], directories=counts[Kind.DIRECTORY], links=counts[Kind.LINK], bytes=total)
+
+
+def status_of(
+    view: View,
+    *,
+    folder: str,
+    pid: int,
+    uptime_s: float,
+    tracker: TrackerSeen,
+    pending: Pending,
+    left: Collection[RelPath],
+    name: str = "",
+    serving: Endpoint | None = None,
+    sends: bool = True,
+    receives: bool = True,
+    pause: Pause = no_pause,
+) -> Status:
+    """The picture of a peer; `left` are the paths that it still has to fetch."""
+    copies = conflict_copies(view.local, pause=pause)
+    offers = [offer for offer in paused(list(view.remote.values()), pause) if offer.sources and not offer.is_deletion]
+    records = [offer.record for path in left if (offer := view.remote.get(path)) is not None]
+    return Status(
+        folder=folder,
+        pid=pid,
+        name=name,
+        serving=serving,
+        tracker=tracker,
+        uptime_s=uptime_s,
+        peers=len({source for offer in paused(offers, pause) for source in offer.sources}),
+        here=here(view.local, pause=pause),
+        offered=len(offers),
+        left=len(left),
+        left_bytes=sum(record.size for record in records if record is not None),
+        conflicts=len(copies),
+        conflict_names=tuple(copies[:CONFLICTS_SHOWN]),
+        held_deletions=pending.held,
+        paused=pending.paused,
+        sends=sends,
+        receives=receives,
+        in_sync=not pending.reason,
+        reason=pending.reason,
+    )
 
 
 def conflict_copies(local: LocalTree, *, pause: Pause = no_pause) -> list[RelPath]:

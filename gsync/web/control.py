@@ -45,22 +45,27 @@ class ControlServer:
 
     def __init__(self, controls: Controls, *, own_fd: int, clock: Clock) -> None:
         application = api(controls, clock=clock)
-        self._requests = Pool(CONNECTIONS)
+        self._answering = Pool(CONNECTIONS)
         self._door = Door.open(own_fd, SOCKET)
         self._server = _Server(
             self._door.socket,
             application,
-            spawn=self._requests,
+            spawn=self._answering,
             handler_class=_Handler,
             log=None,
             error_log=None,
         )
         self._server.start()
 
+    @property
+    def requests(self) -> int:
+        """How many are being answered."""
+        return len(self._answering)
+
     def close(self) -> None:
         """Answer no more; returns when every request has ended."""
         self._server.close()
-        end_all(list(self._requests), grace_s=GRACE_S)
+        end_all(list(self._answering), grace_s=GRACE_S)
         self._door.close()
 
 
@@ -73,6 +78,8 @@ class _Server(WSGIServer):  # type: ignore[misc]  # gevent says nothing of its t
 class _Handler(WSGIHandler):  # type: ignore[misc]
     """One request, then the end; what is longer or slower than it may be is dropped without an answer."""
 
+    # A reader that takes nothing is no defect, as little as one that went away.
+    ignored_socket_errors = (*WSGIHandler.ignored_socket_errors, "timed out")
     _arrival: gevent.Timeout
 
     def handle(self) -> None:

@@ -178,3 +178,34 @@ def test_rules_are_equal_when_they_decide_alike() -> None:
     assert rules("a\n# why\n") == rules("a\n")
     assert rules("a\n") != rules("b\n")
     assert rules("a\n") != rules("", "a\n")
+
+
+SHARED = RuleFile.parse(b"*.o\nbuild/\n!keep.o\n/only-top \n\xff.x\n")
+OWN = RuleFile.parse(b"secret*\n!secret.pub\n")
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "rule"),
+    [
+        ("a.o", Kind.FILE, "*.o in .gsyncignore"),
+        ("deep/a.o", Kind.LINK, "*.o in .gsyncignore"),
+        ("keep.o", Kind.FILE, ""),
+        ("build", Kind.DIRECTORY, "build/ in .gsyncignore"),
+        ("build", Kind.FILE, ""),
+        ("x/build/deep/keep.o", Kind.FILE, "build/ in .gsyncignore, which names x/build/"),
+        ("only-top", Kind.FILE, "/only-top in .gsyncignore"),
+        ("x/only-top", Kind.FILE, ""),
+        ("secret.key", Kind.FILE, "secret* in .gsync/ignore"),
+        ("secret.pub", Kind.FILE, ""),
+        ("a~", Kind.FILE, "*~, which is never synced"),
+        (".a.swp", Kind.FILE, ".*.sw?, which is never synced"),
+        ("core.1", Kind.FILE, "core.[0-9]* (at the top), which is never synced"),
+        ("x/core.1", Kind.FILE, ""),
+        (".gsyncignore", Kind.FILE, ""),
+        ("a.txt", Kind.FILE, ""),
+    ],
+)
+def test_the_rule_that_leaves_something_alone_is_told_with_its_file(path: str, kind: Kind, rule: str) -> None:
+    rules = IgnoreRules(SHARED, OWN)
+    assert rules.rule_for(RelPath.parse(path), kind) == rule
+    assert rules.is_ignored(RelPath.parse(path), kind) is bool(rule)

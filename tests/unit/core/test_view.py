@@ -7,9 +7,20 @@ import pytest
 from gsync.core.model import FileMeta, Fingerprint, Kind, Offer, Record, Source, Tombstone
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.pausing import PAUSE_EVERY
-from gsync.core.status import Dialect, Here, State
+from gsync.core.status import CONFLICTS_SHOWN, Dialect, Here, Pending, State, TrackerSeen
 from gsync.core.versions import Version
-from gsync.core.view import View, conflict_copies, here, listed, listed_entry, peers_seen, state_of, version_text
+from gsync.core.view import (
+    View,
+    conflict_copies,
+    here,
+    known_paths,
+    listed,
+    listed_entry,
+    peers_seen,
+    state_of,
+    status_of,
+    version_text,
+)
 
 P = RelPath.parse("a.txt")
 COPY = RelPath.parse("a.conflict-20010909T014640Z-00000000-89abcdef.txt")
@@ -180,3 +191,46 @@ def test_peers_are_those_that_offer_something_and_deletions_are_nothing() -> Non
 )
 def test_a_version_is_told_in_a_word(vector: dict[str, int], text: str) -> None:
     assert version_text(Version.from_vector(vector)) == text
+
+
+def test_every_path_of_which_something_is_known_is_listed_in_order() -> None:
+    names = [RelPath.parse(name) for name in ("d", "d/a", "d/b/c", "d.txt", "e")]
+    seen = View(
+        local={names[0]: meta(kind=Kind.DIRECTORY), names[4]: meta()},
+        buried={names[1]: Tombstone(version=V1)},
+        remote={names[2]: offer(V1, BEN), names[3]: offer(V1, BEN), names[4]: offer(V1, BEN)},
+        synced={RelPath.parse("forgotten"): V1},
+    )
+    assert known_paths(seen) == ["d", "d.txt", "d/a", "d/b/c", "e"]
+    assert known_paths(seen, beneath=names[0]) == ["d", "d/a", "d/b/c"]
+    assert known_paths(seen, beneath=names[4]) == ["e"]
+
+
+def test_a_status_counts_what_the_trees_say() -> None:
+    names = [RelPath.parse(f"{number}") for number in range(4)]
+    copies = [RelPath.parse(f"{number}{COPY}") for number in range(CONFLICTS_SHOWN + 1)]
+    seen = View(
+        local=dict.fromkeys(copies, meta(size=10)),
+        buried={},
+        remote={
+            names[0]: offer(V1, BEN, OLD),
+            names[1]: Offer(version=Version.from_mtime(5), sources=(OLD,)),
+            names[2]: offer(V1),
+            names[3]: offer(V1, BEN, deleted=True),
+        },
+        synced={},
+    )
+    got = status_of(
+        seen,
+        folder="/home/ann/Shared",
+        pid=7,
+        uptime_s=1.0,
+        tracker=TrackerSeen(endpoint=BEN.endpoint, is_up=True),
+        pending=Pending(tracker_is_up=True, to_fetch=2, held=3, paused=True),
+        left=names[:2],
+        receives=False,
+    )
+    assert (got.peers, got.offered, got.left, got.left_bytes) == (2, 2, 2, 5)
+    assert (got.here.files, got.conflicts, len(got.conflict_names)) == (CONFLICTS_SHOWN + 1,) * 2 + (CONFLICTS_SHOWN,)
+    assert (got.held_deletions, got.paused, got.receives) == (3, True, False)
+    assert (got.in_sync, got.reason) == (False, "3 deletions held back until `gsync release`")

@@ -316,6 +316,16 @@ def test_a_body_that_does_not_arrive_is_given_up(world: World, monkeypatch: pyte
     assert world.controls.told == []
 
 
+def test_a_reader_that_takes_nothing_is_dropped(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "SILENCE_S", 0.02)
+    world.controls.entries = world.controls.entries * 5000
+    with dial(world.own_fd, "control", timeout_s=10) as sock:
+        sock.sendall(request("GET /v1/ls"))
+        eventually(lambda: world.server.requests == 1)
+        eventually(lambda: world.server.requests == 0)
+        assert b'"end"' not in _rest(sock)
+
+
 def test_the_house_is_full_at_its_limit_and_goes_on_afterwards(world: World) -> None:
     go_on = Event()
     inside = _held_at(world, go_on)
