@@ -58,42 +58,45 @@ class Lister:
             self._last, self._last_skip = {}, skip
         if beneath is None:
             fresh: dict[str, _Names] = {}
-            yield from self._walk([("", None)], fresh, skip)
+            yield from self._walk([None], fresh, skip)
             self._last = fresh
             return
         top = self._top(beneath, skip)
         if isinstance(top, Found) and top.fingerprint.kind is Kind.DIRECTORY:
-            yield from self._walk([(beneath, top)], self._last, skip)
+            yield from self._walk([top], self._last, skip)
         elif top is not None:
             yield top
 
     def _top(self, path: RelPath, skip: Skip) -> Found | Skipped | None:
         """What stands at `path` itself."""
-        directory, _, name = path.rpartition("/")
+        above, _, name = path.rpartition("/")
+        directory = RelPath(above) if above else None
         try:
-            fd = open_directory(self._root_fd, directory)
+            fd = open_directory(self._root_fd, above)
         except OSError as error:
             return _unopened(error, path)
         try:
             status = os.stat(name, dir_fd=fd, follow_symlinks=False)
-            found = self._last.get(directory, {}).get(name)
+            found = self._last.get(above, {}).get(name)
             if found is not None and _shows(found.fingerprint, status):
                 return found
-            seen = self._look(path, status, fd, skip)
+            seen = self._look(directory, name, status, fd, skip)
         except FileNotFoundError:
             return None
         finally:
             os.close(fd)
         if isinstance(seen, Found):
-            self._last.setdefault(directory, {})[name] = seen
+            self._last.setdefault(above, {})[name] = seen
         return seen
 
-    def _walk(
-        self, waiting: list[tuple[str, Found | None]], fresh: dict[str, _Names], skip: Skip
-    ) -> Iterator[Found | Skipped]:
-        """List the `waiting` directories and all in them; one is told of when it is open: before, nobody knows if it can be."""
+    def _walk(self, waiting: list[Found | None], fresh: dict[str, _Names], skip: Skip) -> Iterator[Found | Skipped]:
+        """List the `waiting` directories (None: the root) and all in them.
+
+        One is told of when it is open: before, nobody knows if it can be.
+        """
         while waiting:
-            directory, found = waiting.pop()
+            found = waiting.pop()
+            directory = None if found is None else found.path
             try:
                 # Opened anew even if it is the root: a descriptor that is shared shares the place in the directory too.
                 fd = open_beneath(self._root_fd, directory or ".", _OPEN)
@@ -112,15 +115,15 @@ class Lister:
 
     def _entries(
         self,
-        directory: str,
+        directory: RelPath | None,
         fd: int,
         fresh: dict[str, _Names],
-        waiting: list[tuple[str, Found | None]],
+        waiting: list[Found | None],
         skip: Skip,
     ) -> Iterator[Found | Skipped]:
         """What is in one open directory; the directories in it are put to those `waiting`."""
-        before = self._last.get(directory, {})
-        fresh[directory] = now = {}
+        before = self._last.get(directory or "", {})
+        fresh[directory or ""] = now = {}
         with os.scandir(fd) as entries:
             for entry in entries:
                 name = entry.name
@@ -131,11 +134,11 @@ class Lister:
                 except FileNotFoundError:
                     continue
                 except PermissionError:  # the directory can be read, but not entered
-                    yield _hidden(_joined(directory, name))
+                    yield _hidden(directory, name)
                     continue
                 found = before.get(name)
                 if found is None or not _shows(found.fingerprint, status):
-                    seen = self._look(_joined(directory, name), status, fd, skip)
+                    seen = self._look(directory, name, status, fd, skip)
                     if not isinstance(seen, Found):
                         if seen is not None:
                             yield seen
@@ -143,25 +146,27 @@ class Lister:
                     found = seen
                 now[name] = found
                 if found.fingerprint.kind is Kind.DIRECTORY:
-                    waiting.append((found.path, found))
+                    waiting.append(found)
                 else:
                     yield found
 
-    def _look(self, name: str, status: os.stat_result, dir_fd: int, skip: Skip) -> Found | Skipped | None:
+    def _look(
+        self, directory: RelPath | None, name: str, status: os.stat_result, dir_fd: int, skip: Skip
+    ) -> Found | Skipped | None:
         """What a path that is new or changed shows; None where it is skipped unsaid, or gone meanwhile."""
         kind = KINDS.get(stat.S_IFMT(status.st_mode))
         if kind is None:
-            return Skipped(name=_shown(name), reason=kind_of(status))
+            return Skipped(name=_shown(directory, name), reason=kind_of(status))
         try:
-            path = RelPath.parse(name)
+            path = _joined(directory, name)
         except NameRefused as refused:
-            return Skipped(name=_shown(name), reason=f"its name: {refused.reason}")
+            return Skipped(name=_shown(directory, name), reason=f"its name: {refused.reason}")
         if status.st_dev != self._device:
-            return Skipped(name=name, reason=OTHER_MOUNT, hides=path)
+            return Skipped(name=path, reason=OTHER_MOUNT, hides=path)
         if skip(path, kind):
             return None
         if kind is Kind.FILE and is_unreadable(path.name, dir_fd=dir_fd):
-            return Skipped(name=name, reason=UNREADABLE, hides=path)
+            return Skipped(name=path, reason=UNREADABLE, hides=path)
         if kind is not Kind.LINK:
             return Found(path=path, fingerprint=fingerprint_of(status))
         return link_found(path, status, dir_fd=dir_fd)
@@ -220,17 +225,20 @@ def _unopened(error: OSError, path: RelPath) -> Skipped | None:
     raise error
 
 
-def _joined(directory: str, name: str) -> str:
-    return f"{directory}/{name}" if directory else name
-
-
-def _hidden(name: str) -> Skipped:
+def _hidden(directory: RelPath | None, name: str) -> Skipped:
     try:
-        return Skipped(name=name, reason=UNREADABLE, hides=RelPath.parse(name))
+        path = _joined(directory, name)
     except NameRefused:
-        return Skipped(name=_shown(name), reason=UNREADABLE)
+        return Skipped(name=_shown(directory, name), reason=UNREADABLE)
+    return Skipped(name=path, reason=UNREADABLE, hides=path)
 
 
-def _shown(name: str) -> str:
+def _joined(directory: RelPath | None, name: str) -> RelPath:
+    """The path of `name` in a directory that was found, or at the top. Raises NameRefused."""
+    return directory.child(name) if directory else RelPath.parse(name)
+
+
+def _shown(directory: RelPath | None, name: str) -> str:
     """A name that may not be text, for a person's eyes."""
-    return os.fsencode(name).decode("utf-8", errors="backslashreplace")
+    shown = os.fsencode(name).decode("utf-8", errors="backslashreplace")
+    return f"{directory}/{shown}" if directory else shown

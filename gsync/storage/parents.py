@@ -15,11 +15,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from gsync.storage import syscalls
 from gsync.storage.beneath import open_directory
 from gsync.storage.renames import Spot
 
 PARENTS_MAX: Final = 256
-"""So many directories are open at most; the one that was not used for longest is synced and closed first."""
+"""So many directories are open at most; the one that was not used for longest is closed first, and then all is synced at once."""
 
 FRESH_S: Final = 0.5
 """After this a directory is opened anew: somebody may have renamed it, and made another one of its name."""
@@ -35,13 +36,22 @@ class _Parent:
 class Parents:
     """Directories beneath `root_fd`, which stays its owner's. New ones get `mode`, without what the umask takes away."""
 
-    def __init__(self, root_fd: int, *, mode: int, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        root_fd: int,
+        *,
+        mode: int,
+        monotonic: Callable[[], float] = time.monotonic,
+        syncfs: Callable[[int], None] = syscalls.syncfs,
+    ) -> None:
         self._root_fd = root_fd
         self._mode = mode
         self._monotonic = monotonic
         self._open: dict[str, _Parent] = {}
         self._stale: list[_Parent] = []
         self._root_changed = False
+        self._syncfs = syncfs
+        self._overflowed = False
 
     def spot(self, path: str) -> Spot:
         """Where `path` stands; its directory must be there. Good until a few others were asked for."""
@@ -87,6 +97,9 @@ class Parents:
 
     def sync(self, sync: Callable[[Sequence[int]], None]) -> None:
         """Have `sync` make durable what was changed, and close all. Where it raises, all stays as it is, to be tried again."""
+        if self._overflowed:
+            self._syncfs(self._root_fd)
+            self._overflowed = False
         changed = [parent.fd for parent in (*self._open.values(), *self._stale) if parent.changed]
         sync([*changed, self._root_fd] if self._root_changed else changed)
         self._root_changed = False
@@ -108,11 +121,6 @@ class Parents:
 
     def _make_room(self) -> None:
         while len(self._open) + len(self._stale) >= PARENTS_MAX:
-            oldest = self._stale[0] if self._stale else next(iter(self._open.values()))
-            if oldest.changed:
-                os.fsync(oldest.fd)  # where it raises, it stays, to be tried again
-            if self._stale:
-                del self._stale[0]
-            else:
-                del self._open[next(iter(self._open))]
+            oldest = self._stale.pop(0) if self._stale else self._open.pop(next(iter(self._open)))
+            self._overflowed |= oldest.changed
             os.close(oldest.fd)

@@ -112,12 +112,9 @@ class Trash:
     @contextmanager
     def spot(self, name: str) -> Iterator[Spot]:
         """The place of `<box>/<path>`, open as long as the context lasts."""
-        directory, _, last = name.rpartition("/")
-        fd = open_directory(self._fd, directory)
-        try:
-            yield Spot(fd, last)
-        finally:
-            os.close(fd)
+        box, _, path = name.partition("/")
+        with self._opened(box) as box_fd, _placed(box_fd, path) as spot:
+            yield spot
 
     def sync(self) -> None:
         """Make what was put since the last call durable."""
@@ -134,23 +131,26 @@ class Trash:
             if not _BOX.fullmatch(name):
                 continue
             with suppress(OSError):  # not a directory, or gone meanwhile
-                size = sum(status.st_size for _, status in self._walk(name) if stat.S_ISREG(status.st_mode))
+                with self._opened(name) as fd:
+                    size = sum(status.st_size for _, status in _walk(fd) if stat.S_ISREG(status.st_mode))
                 box = parse_box(name, size=size)
                 if box is not None:
                     yield box
 
     def remove(self, box: Box) -> None:
         """Delete a box for good, following no link."""
-        directories = [box.name]
-        for name, status in self._walk(box.name):
-            if stat.S_ISDIR(status.st_mode):
-                directories.append(name)
-                continue
-            with self.spot(name) as spot:
-                os.unlink(spot.name, dir_fd=spot.dir_fd)
-        for name in reversed(directories):
-            with self.spot(name) as spot:
-                os.rmdir(spot.name, dir_fd=spot.dir_fd)
+        directories: list[str] = []
+        with self._opened(box.name) as fd:
+            for path, status in _walk(fd):
+                if stat.S_ISDIR(status.st_mode):
+                    directories.append(path)
+                    continue
+                with _placed(fd, path) as spot:
+                    os.unlink(spot.name, dir_fd=spot.dir_fd)
+            for path in reversed(directories):
+                with _placed(fd, path) as spot:
+                    os.rmdir(spot.name, dir_fd=spot.dir_fd)
+        os.rmdir(box.name, dir_fd=self._fd)
 
     def close(self) -> None:
         """Release the open boxes."""
@@ -190,20 +190,40 @@ class Trash:
         del self._open[worth]
         os.close(box.fd)
 
-    def _walk(self, top: str) -> Iterator[tuple[str, os.stat_result]]:
-        """All that is in the directory `top`, a directory before what is in it; as deep as paths can be."""
-        waiting = [top]
-        while waiting:
-            directory = waiting.pop()
-            fd = open_directory(self._fd, directory)
-            try:
-                for name in os.listdir(fd):
-                    status = os.stat(name, dir_fd=fd, follow_symlinks=False)
-                    if stat.S_ISDIR(status.st_mode):
-                        waiting.append(f"{directory}/{name}")
-                    yield f"{directory}/{name}", status
-            finally:
-                os.close(fd)
+    @contextmanager
+    def _opened(self, box: str) -> Iterator[int]:
+        fd = os.open(box, _DIRECTORY, dir_fd=self._fd)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+
+@contextmanager
+def _placed(box_fd: int, path: str) -> Iterator[Spot]:
+    directory, _, name = path.rpartition("/")
+    fd = open_directory(box_fd, directory)
+    try:
+        yield Spot(fd, name)
+    finally:
+        os.close(fd)
+
+
+def _walk(box_fd: int) -> Iterator[tuple[str, os.stat_result]]:
+    """All that is in the box, a directory before what is in it; one is open at a time, so they may be as deep as paths can be."""
+    waiting = [""]
+    while waiting:
+        directory = waiting.pop()
+        fd = open_directory(box_fd, directory)
+        try:
+            for name in os.listdir(fd):
+                path = f"{directory}/{name}" if directory else name
+                status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                if stat.S_ISDIR(status.st_mode):
+                    waiting.append(path)
+                yield path, status
+        finally:
+            os.close(fd)
 
 
 def _sync_each(fds: Sequence[int]) -> None:

@@ -330,3 +330,24 @@ def test_what_the_short_way_lets_through_breaks_no_rule(text: str) -> None:
 @pytest.mark.parametrize("text", [".", "..", "a/..", "../a", "a//b", "/a", "a/", "a\n", "a\\b", ".gsync", "a\x7f", ""])
 def test_the_short_way_is_not_for_these(text: str) -> None:
     assert not names._PLAIN.fullmatch(text)
+
+
+def test_a_child_is_the_path_within_a_directory() -> None:
+    assert RelPath.parse("é").child("b").child("c") == RelPath.parse("é/b/c")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/", ".GSync", "new\nline", "n" * 256, "\udcff"])
+def test_a_child_is_refused_like_any_other_name(name: str) -> None:
+    with pytest.raises(NameRefused):
+        RelPath.parse("a").child(name)
+
+
+@pytest.mark.parametrize(("count", "good"), [(2, True), (3, True), (4, False)])
+def test_a_child_is_no_longer_than_a_path_can_be(count: int, good: bool) -> None:
+    deep = RelPath.parse("/".join(["n" * 255] * 15 + ["n" * 251]))
+    assert len(deep) + 1 + 3 == PATH_MAX_BYTES
+    if good:
+        assert len(deep.child("x" * count)) <= PATH_MAX_BYTES
+    else:
+        with pytest.raises(NameRefused, match="longer than 4095 bytes"):
+            deep.child("x" * count)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gsync.storage import beneath, syscalls
-from gsync.storage.beneath import open_beneath, walk_beneath
+from gsync.storage.beneath import open_beneath, open_directory, walk_beneath
 
 Open = Callable[[int, str, int], int]
 
@@ -88,3 +88,40 @@ def test_an_error_of_a_call_is_an_oserror_with_its_number(tmp_path: Path) -> Non
         with pytest.raises(OSError) as told:  # noqa: PT011
             call(fd)
         assert told.value.errno == errno.EBADF
+
+
+@pytest.fixture(params=["openat2", "walk"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "walk":
+        monkeypatch.setattr(beneath, "open_beneath", walk_beneath)
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize(("name", "holds"), [("", "sub"), ("sub", "deep"), ("sub/deep", "file")])
+def test_a_directory_is_opened_so_that_it_can_be_listed_and_synced(root_fd: int, name: str, holds: str) -> None:
+    fd = open_directory(root_fd, name)
+    assert holds in os.listdir(fd)
+    os.fsync(fd)
+    os.close(fd)
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("in", errno.ELOOP),
+        ("in/deep", errno.ELOOP),
+        ("out", errno.ELOOP),
+        ("link", errno.ELOOP),
+        ("file", errno.ENOTDIR),
+        ("file/x", errno.ENOTDIR),
+        ("gone", errno.ENOENT),
+        ("sub/gone", errno.ENOENT),
+    ],
+)
+def test_what_is_no_directory_says_what_it_is(root_fd: int, name: str, number: int) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError) as told:  # noqa: PT011
+        open_directory(root_fd, name)
+    assert told.value.errno == number
+    assert len(os.listdir("/proc/self/fd")) == before

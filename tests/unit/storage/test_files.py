@@ -63,16 +63,35 @@ def test_writeback_starts_early_in_pieces(
         raise OSError(errno.ENOSYS, "not here")
 
     monkeypatch.setattr(files.syscalls, "start_writeback", start)
-    monkeypatch.setattr(files.os, "write", lambda fd, data: len(data))
+    monkeypatch.setattr(files.os, "pwrite", lambda fd, data, offset: len(data))
     for size in sizes:
         staged.write(memoryview(bytearray(size)))
     assert ranges == started
 
 
+def test_writeback_starts_early_wherever_pieces_are_written(
+    staged: DiskStaged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ranges: list[tuple[int, int]] = []
+    monkeypatch.setattr(files.syscalls, "start_writeback", lambda fd, offset, count: ranges.append((offset, count)))
+    monkeypatch.setattr(files.os, "pwrite", lambda fd, data, offset: len(data))
+    for offset in (5 * EVERY, EVERY, 3 * EVERY):
+        staged.write_at(offset, memoryview(bytearray(EVERY // 2)))
+    assert ranges == [(EVERY, 4 * EVERY + EVERY // 2)]
+    staged.write_at(0, memoryview(bytearray(EVERY // 2)))
+    assert ranges[1:] == [(0, 3 * EVERY + EVERY // 2)]
+
+
 def test_a_closed_staged_file_says_so_and_may_be_closed_again(staged: DiskStaged) -> None:
     staged.close()
     staged.close()
-    for call in (staged.fingerprint, lambda: staged.finish(mtime_ns=0, mode=0o600), lambda: staged.write(b"x")):
+    for call in (
+        staged.fingerprint,
+        lambda: staged.finish(mtime_ns=0, mode=0o600),
+        lambda: staged.write(b"x"),
+        lambda: staged.read_at(0, 1),
+        lambda: staged.truncate(0),
+    ):
         with pytest.raises(StorageError):
             call()
 

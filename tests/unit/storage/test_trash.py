@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
 import pytest
 
-from gsync.core.names import RelPath
+from gsync.core.names import PATH_MAX_BYTES, RelPath
+from gsync.storage import trash
 from gsync.storage.filesystem import Worth
 from gsync.storage.renames import Spot
 from gsync.storage.trash import KEEP_S, SUPERSEDED_MIN_BYTES, Box, Trash, box_name, expired, parse_box, superseded_room
@@ -80,11 +82,11 @@ class Shelf:
         self.fd = os.open(path, os.O_RDONLY)
         self.trash = Trash(self.fd, wall_clock=lambda: self.now, random_hex=lambda n: f"{next(dice):0{2 * n}x}")
 
-    def put(self, content: str, *, worth: Worth = Worth.SUPERSEDED) -> str:
+    def put(self, content: str, *, path: RelPath = A, worth: Worth = Worth.SUPERSEDED) -> str:
         (self.path.parent / "source").write_text(content)
         parent = os.open(self.path.parent, os.O_RDONLY)
         try:
-            return self.trash.put(Spot(parent, "source"), A, worth=worth)
+            return self.trash.put(Spot(parent, "source"), path, worth=worth)
         finally:
             os.close(parent)
 
@@ -139,3 +141,50 @@ def test_syncing_twice_is_harmless_and_a_later_put_goes_on(shelf: Shelf) -> None
     shelf.put("two")
     shelf.trash.sync()
     assert len(list(shelf.trash.boxes())) == 2
+
+
+def test_paths_keep_their_directories_which_are_private(shelf: Shelf) -> None:
+    name = shelf.put("content", path=RelPath.parse("x/y/z"))
+    assert shelf.put("other", path=RelPath.parse("x/y/w")) == name
+    assert (shelf.path / name / "x" / "y" / "z").read_text() == "content"
+    assert (shelf.path / name / "x").stat().st_mode & 0o077 == 0
+    with shelf.trash.spot(f"{name}/x/y/z") as spot:
+        assert spot.exists()
+
+
+@pytest.mark.parametrize(("first", "second"), [("x", "x/y"), ("x/y", "x"), ("x/y", "x/y/z"), ("x/y", "x/y")])
+def test_paths_that_leave_each_other_no_room_go_to_boxes_of_their_own(shelf: Shelf, first: str, second: str) -> None:
+    boxes = [shelf.put(content, path=RelPath.parse(content)) for content in (first, second)]
+    assert len(set(boxes)) == 2
+    assert [(shelf.path / box / one).read_text() for box, one in zip(boxes, (first, second), strict=True)] == [
+        first,
+        second,
+    ]
+
+
+def test_every_directory_in_which_something_was_put_is_synced(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(
+        trash.os, "fsync", lambda fd: synced.append(os.path.relpath(os.readlink(f"/proc/self/fd/{fd}"), shelf.path))
+    )
+    name = shelf.put("one", path=RelPath.parse("x/y"))
+    shelf.put("two", path=RelPath.parse("x/z"))
+    shelf.trash.sync()
+    assert sorted(synced) == [".", name, f"{name}/x"]
+    shelf.trash.sync()
+    assert len(synced) == 3
+
+
+@pytest.mark.slow
+def test_the_deepest_path_is_counted_and_removed(shelf: Shelf) -> None:
+    deepest = RelPath.parse("d/" * (PATH_MAX_BYTES // 2) + "f")
+    shelf.put("12345", path=deepest)
+    shelf.put("123", path=RelPath.parse("other/file"))
+    shelf.trash.sync()
+    try:
+        (one,) = shelf.trash.boxes()
+        assert one.size == 8
+        shelf.trash.remove(one)
+        assert list(shelf.path.iterdir()) == []
+    finally:
+        subprocess.run(["rm", "-rf", shelf.path], check=True)  # pytest cannot remove what lies so deep
