@@ -264,8 +264,7 @@ class Registry:
         claims.told &= claims.holders
         if not before or not now or before[0].spelled != now[0].spelled or claims.classic:
             self._tell(claims, winner)
-        else:
-            self._tell_holders(claims)
+        self._tell_holders(claims)
 
     def _count(self, before: int, now: int) -> None:
         for member in self._members.of(before & ~now):

@@ -211,6 +211,7 @@ def carry_out(command: tuple[str, int, object], swarm: Swarm, model: Model) -> N
             swarm.hear()
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(commands=commands)
 def test_it_says_what_the_model_says(commands: list[tuple[str, int, object]]) -> None:
