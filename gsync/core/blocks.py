@@ -70,6 +70,11 @@ def digest_of_blocks(blocks: Sequence[bytes]) -> str:
             return DIGEST_PREFIX + blake3(b"".join(blocks)).hexdigest()
 
 
+def digest_of_joined(blocks: bytes) -> str:
+    """The same, of block digests that stand one after the other in `blocks`."""
+    return DIGEST_PREFIX + (blocks.hex() if len(blocks) == BLOCK_DIGEST_BYTES else blake3(blocks).hexdigest())
+
+
 def digest_of_bytes(content: bytes) -> str:
     """The digest of `content`."""
     if len(content) <= BLOCK_BYTES:

@@ -204,6 +204,10 @@ class FetchQueue:
             self._pending[path].untried.add(endpoint)
             self._try_next(path, now)
 
+    def blame(self, endpoint: Endpoint, *, now: float) -> None:
+        """The source failed in something that another one carries out: it is left alone for a while."""
+        self._back_off(endpoint, now)
+
     def waits_for(self, endpoint: Endpoint) -> bool:
         """Whether a fetch from this source runs or could start next: the connection that vouches comes by itself."""
         lane = self._lanes.get(endpoint)

@@ -112,18 +112,18 @@ class Applier:
         return int(self._queue.qsize()) + len(self._publishing)
 
     def begin(self, path: RelPath, *, expected: int, digest: str = "") -> Staged:
-        """A staged file for a large download of `expected` bytes, 0 where nobody told. Raises NoSpace, StorageError.
+        """A staged file for a large download of `expected` bytes, 0 where nobody told; with a `digest` it can be kept.
 
-        With its `digest` it can be given to `keep`, and had again from `partial`, after a restart too.
+        Raises NoSpace, StorageError.
         """
         return self._workers.run(Pool.DISK, self._publisher.begin, path, digest=digest, size=expected)
 
     def partial(self, digest: str) -> Staged | None:
-        """What there is of an interrupted download of this content; nobody knows which of its bytes are good."""
+        """What an interrupted download of this content left."""
         return self._workers.run(Pool.DISK, self._publisher.partial, digest)
 
     def keep(self, staged: Staged) -> None:
-        """Leave an unfinished download for the next try."""
+        """Leave a download for the next try. Raises StorageError."""
         self._workers.run(Pool.DISK, self._publisher.keep, staged)
 
     def write(self, staged: Staged, hasher: ContentHasher, data: memoryview) -> Job[None]:

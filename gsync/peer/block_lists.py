@@ -46,7 +46,10 @@ class BlockLists:
 
     def keep(self, digest: str, blocks: Sequence[bytes]) -> None:
         """Remember a list that is known to be right; the one that was used longest ago goes."""
-        joined = b"".join(blocks)
+        self.keep_joined(digest, b"".join(blocks))
+
+    def keep_joined(self, digest: str, joined: bytes) -> None:
+        """The same, of a list whose digests stand one after the other."""
         if digest in self._kept or len(joined) > KEPT_BYTES:
             return
         self._kept[digest] = joined

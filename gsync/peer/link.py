@@ -7,18 +7,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final
+from typing import Final, TypeVar
 
 import gevent
 
 from gsync.core.vouching import Ticket
-from gsync.errors import ConnectionBroken, Stalled
+from gsync.errors import ConnectionBroken, RemoteProtocolError, SourceBusy, Stalled
 from gsync.net.clock import Clock
 from gsync.net.throttle import Throttle
 from gsync.net.transport import Stream
 from gsync.peer.fetcher import RATE_MIN, RATE_WINDOW_S
 from gsync.wire.frames import FrameSplitter, frame
-from gsync.wire.native import OnPeerLink, header, parse_on_peer_link
+from gsync.wire.native import Busy, OnPeerLink, header, parse_on_peer_link
+
+A = TypeVar("A", bound=OnPeerLink)
 
 
 class Use(Enum):
@@ -142,3 +144,12 @@ class Link:
         if self._window_bytes < RATE_MIN * RATE_WINDOW_S:
             raise Stalled(f"slower than {RATE_MIN} bytes/s over {RATE_WINDOW_S:.0f} s")
         self._window_began, self._window_bytes = now, 0
+
+
+def answer_to(id_: int, answer: OnPeerLink, kind: type[A]) -> A:
+    """`answer`, if it is the `kind` that request `id_` asked for. Raises SourceBusy, RemoteProtocolError."""
+    if isinstance(answer, Busy) and answer.id == id_:
+        raise SourceBusy("it is busy with others")
+    if not isinstance(answer, kind) or answer.id != id_:
+        raise RemoteProtocolError(f"a {type(answer).__name__} where the answer to another question was due")
+    return answer

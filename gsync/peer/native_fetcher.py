@@ -8,18 +8,34 @@ Called by the syncer.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from typing import Final, TypeVar
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
+from typing import Final
 
-from gsync.core.blocks import digest_of_bytes
-from gsync.core.model import Record, Source
+from gsync.core.blocks import (
+    BLOCK_BYTES,
+    BLOCK_DIGEST_BYTES,
+    DIGEST_PREFIX,
+    block_count,
+    digest_of_bytes,
+    digest_of_joined,
+)
+from gsync.core.model import FileMeta, Record, Source
 from gsync.core.names import RelPath
-from gsync.errors import RemoteProtocolError, SourceBusy, WrongContent
+from gsync.errors import ProtocolError, RemoteProtocolError, Stalled, StorageError, TransportError, WrongContent
+from gsync.net.clock import Clock
+from gsync.peer.assembly import Assembly, BlockStager
+from gsync.peer.block_fetch import BlockFetch
+from gsync.peer.block_lists import BlockLists
+from gsync.peer.buffers import Buffers
 from gsync.peer.causes import FetchError
 from gsync.peer.fetcher import NotThere, Witness
-from gsync.peer.link import Link, Use
+from gsync.peer.intake import Content
+from gsync.peer.link import Link, Use, answer_to
 from gsync.peer.links import Links
-from gsync.wire.native import Block, Busy, Get, OnPeerLink, Want
+from gsync.peer.reuse import Reuse
+from gsync.storage.workers import Workers
+from gsync.wire.native import Block, BlockList, Get, GetBlocks, Pong, Want
 
 REQUEST_FILES: Final = 250
 REQUEST_BYTES: Final = 8 * 1024 * 1024
@@ -29,18 +45,41 @@ REQUEST_TEXT_BYTES: Final = 48 * 1024
 REQUESTS_AHEAD: Final = 2
 """Requests on their way at a time: the next answer begins as soon as the last one ends."""
 
+LIST_MAX_BYTES: Final = 64 * 1024 * 1024
+"""A block list for 2 TiB; larger files are not fetched."""
+
+LIST_WAIT_S: Final = 30.0
+LIST_RATE_MIN: Final = 20 * 1024 * 1024
+"""How long a source may read its file for the block list: so many bytes a second, and a while on top."""
+
 Wanted = tuple[RelPath, Record]
 """Where a content will stand here, and what it is; it stands at the record's own path there."""
 
-A = TypeVar("A", bound=OnPeerLink)
-
 
 class NativeFetcher:
-    """Fetches over `links`; `witness` hears of bytes."""
+    """Fetches over `links`; `witness` hears of bytes, `on_failed` of sources that failed where others could go on."""
 
-    def __init__(self, *, links: Links, witness: Witness) -> None:
+    def __init__(
+        self,
+        *,
+        links: Links,
+        witness: Witness,
+        stager: BlockStager,
+        reuse: Reuse,
+        lists: BlockLists,
+        workers: Workers,
+        clock: Clock,
+        on_failed: Callable[[Source, FetchError], None] = lambda source, error: None,
+    ) -> None:
         self._links = links
         self._witness = witness
+        self._stager = stager
+        self._reuse = reuse
+        self._lists = lists
+        self._workers = workers
+        self._clock = clock
+        self._on_failed = on_failed
+        self._buffers = Buffers()
 
     @property
     def bytes_received(self) -> int:
@@ -72,14 +111,106 @@ class NativeFetcher:
                         proven = True
                     yield path, _content(link, answer, number, record)
 
+    def fetch_large(
+        self, path: RelPath, record: Record, sources: Sequence[Source], *, old: FileMeta | None = None
+    ) -> Content:
+        """The content of `record` for `path`, verified block by block, from `sources`, of whom the first one counts.
 
-def answer_to(id_: int, answer: OnPeerLink, kind: type[A]) -> A:
-    """`answer`, if it is the `kind` that request `id_` asked for. Raises SourceBusy, RemoteProtocolError."""
-    if isinstance(answer, Busy) and answer.id == id_:
-        raise SourceBusy("it is busy with others")
-    if not isinstance(answer, kind) or answer.id != id_:
-        raise RemoteProtocolError(f"a {type(answer).__name__} where the answer to another question was due")
-    return answer
+        `old` is what stands at `path`; blocks that are on this disk are not fetched. What came is kept for the next try when it
+        fails. Raises TransportError, ProtocolError or NotThere of the first source, StorageError.
+        """
+        failures = _Failures(sources[0], self._on_failed)
+        blocks = self._block_list(record, sources, failures)
+        assembly = Assembly(path, record, blocks, stager=self._stager, workers=self._workers)
+        whole = False
+        try:
+            assembly.begin()
+            self._reuse.give_to(assembly, path, record, old=old)
+            self._fetch_missing(assembly, record, [one for one in sources if one not in failures.sources], failures)
+            content = assembly.finish()
+            whole = True
+        finally:
+            if not whole:
+                with suppress(StorageError):  # whatever ended it is told; the next start finds what is left
+                    assembly.let_go()
+        self._lists.keep_joined(record.digest, blocks)
+        return content
+
+    def _fetch_missing(
+        self, assembly: Assembly, record: Record, sources: Sequence[Source], failures: _Failures
+    ) -> None:
+        fetch = BlockFetch(
+            record,
+            sources,
+            assembly,
+            links=self._links,
+            buffers=self._buffers,
+            witness=self._witness,
+            clock=self._clock,
+            on_failed=failures.note,
+        )
+        if not fetch.run():
+            raise failures.error
+
+    def _block_list(self, record: Record, sources: Sequence[Source], failures: _Failures) -> bytes:
+        """The digests of the blocks, proven against that of the whole; from the first source that gives them."""
+        if record.size <= BLOCK_BYTES:
+            return bytes.fromhex(record.digest.removeprefix(DIGEST_PREFIX)) if record.size else b""
+        known = self._lists.known(record.digest)
+        if known is not None:
+            return known
+        for source in sources:
+            try:
+                return self._asked_list(record, source)
+            except (TransportError, ProtocolError, NotThere) as error:
+                failures.note(source, error)
+        raise failures.error
+
+    def _asked_list(self, record: Record, source: Source) -> bytes:
+        due = block_count(record.size) * BLOCK_DIGEST_BYTES
+        if due > LIST_MAX_BYTES:
+            raise RemoteProtocolError(f"a file of {record.size} bytes")
+        deadline = self._clock.monotonic() + LIST_WAIT_S + record.size / LIST_RATE_MIN
+        with self._links.link(source.endpoint, Use.BULK) as link:
+            id_ = link.next_id()
+            link.ask(GetBlocks(id=id_, p=str(record.path), d=record.digest))
+            while (answer := link.next()) == Pong(id=id_):  # it reads the file first
+                if self._clock.monotonic() > deadline:
+                    raise Stalled("it takes too long to read the file")
+                link.begin()
+            told = answer_to(id_, answer, BlockList)
+            self._witness.gave_bytes(source.endpoint, link.ticket)
+            if told.gone and not told.body:
+                raise NotThere("it has not this content any more")
+            if told.gone or told.body != due:
+                raise RemoteProtocolError(f"a block list of {told.body} bytes for a file of {record.size}")
+            blocks = link.body(due)
+            if digest_of_joined(blocks) != record.digest:
+                raise WrongContent("the block list that it sent has another digest")
+            return blocks
+
+
+class _Failures:
+    """The sources of one content that failed; the error of the first one is the fetch's, the others' are only told."""
+
+    def __init__(self, first: Source, tell: Callable[[Source, FetchError], None]) -> None:
+        self._first = first
+        self._tell = tell
+        self._errors: dict[Source, FetchError] = {}
+
+    @property
+    def sources(self) -> Collection[Source]:
+        return self._errors
+
+    @property
+    def error(self) -> FetchError:
+        """What the fetch ends with."""
+        return self._errors[self._first]
+
+    def note(self, source: Source, error: FetchError) -> None:
+        self._errors[source] = error
+        if source != self._first:
+            self._tell(source, error)
 
 
 def _content(link: Link, answer: Block, number: int, record: Record) -> bytes | FetchError:

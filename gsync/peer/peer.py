@@ -16,13 +16,13 @@ from gevent.event import Event
 
 from gsync.core.backoff import Random
 from gsync.core.deletions import HOLD_SHARE
-from gsync.core.model import Offer, Tombstone
+from gsync.core.model import Offer, Source, Tombstone
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.pausing import paused
 from gsync.core.planner import Policy
 from gsync.core.schedule import FetchQueue
 from gsync.core.versions import Version
-from gsync.errors import GsyncError
+from gsync.errors import GsyncError, ProtocolError, TransportError
 from gsync.net.breathing import breathe
 from gsync.net.clock import Clock
 from gsync.net.lag import LoopLag
@@ -32,6 +32,7 @@ from gsync.net.transport import Network
 from gsync.peer.announcer import Announcer
 from gsync.peer.applier import Applier
 from gsync.peer.block_lists import BlockLists
+from gsync.peer.causes import FetchError
 from gsync.peer.events import Events, PeerServing
 from gsync.peer.fetcher import STALL_S, Fetcher
 from gsync.peer.indexer import Indexer
@@ -40,6 +41,7 @@ from gsync.peer.meter import Meter
 from gsync.peer.native_fetcher import NativeFetcher
 from gsync.peer.native_server import NativeServer
 from gsync.peer.reach import Reach
+from gsync.peer.reuse import Reuse
 from gsync.peer.syncer import Syncer
 from gsync.peer.trees import Trees
 from gsync.peer.uploader import CONNECTIONS, Uploader
@@ -160,6 +162,7 @@ class Peer:
             clock=clock,
             stall_s=settings.stall_s,
             classic=settings.classic,
+            downlink=downlink,
         )
         self._links = Links(
             network=network, witness=self._voucher, clock=clock, stall_s=settings.stall_s, downlink=downlink
@@ -177,7 +180,16 @@ class Peer:
             record=self._record,
             look_again=self._indexer.look,
             on_idle=self._nothing_more_to_do,
-            native=NativeFetcher(links=self._links, witness=self._voucher),  # type: ignore[arg-type]
+            native=NativeFetcher(
+                links=self._links,
+                witness=self._voucher,
+                stager=self._applier,
+                reuse=Reuse(folder=folder, trees=self._trees, lists=lists),
+                lists=lists,
+                workers=workers,
+                clock=clock,
+                on_failed=self._source_failed,
+            ),
             author=contents.author,
             policy=self._policy,
             on_moved=self._tell,
@@ -284,6 +296,12 @@ class Peer:
             self._heard_tracker = True
             self._syncer.begin_round()
         self._syncer.replan(paths)
+
+    def _source_failed(self, source: Source, error: FetchError) -> None:
+        """One of several sources of a large file failed; the others go on."""
+        log.info("fetch.source_failed source=%s reason=%s", source.endpoint, error)
+        if isinstance(error, TransportError | ProtocolError):
+            self._queue.blame(source.endpoint, now=self._clock.monotonic())
 
     def _source_answered(self) -> None:
         self._syncer.wake()

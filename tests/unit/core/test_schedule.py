@@ -334,6 +334,15 @@ def test_many_failures_of_one_source_at_once_are_one_failure() -> None:
     assert wakes_at < 2.0
 
 
+def test_a_source_that_failed_in_the_fetch_of_another_one_is_left_alone_for_a_while() -> None:
+    fetches, a = queue(), native(1)
+    fetches.blame(a.endpoint, now=0.0)  # nobody waits for it: nothing to do
+    fetches.put(record_fetch("f", a))
+    fetches.blame(a.endpoint, now=0.0)
+    assert start_batches(fetches, 0.5) == []
+    assert len(start_batches(fetches, 1.0)) == 1
+
+
 def test_an_offer_that_nobody_has_waits_without_failing_until_somebody_does() -> None:
     fetches, a = queue(), native(1)
     assert fetches.put(record_fetch("f"))

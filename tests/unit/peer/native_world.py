@@ -19,6 +19,7 @@ from gsync.peer.native_server import NativeServer
 from gsync.peer.peer import ACCEPTING
 from gsync.peer.trees import Trees
 from gsync.peer.uploader import Uploader
+from gsync.storage.filesystem import Staged
 from gsync.storage.memory import MemoryFolder
 from gsync.storage.workers import InlineWorkers
 from gsync.wire.frames import NATIVE_START, FrameSplitter, frame
@@ -82,7 +83,46 @@ class Shop:
         return record(name, self.folder.contents()[name])
 
     def close(self) -> None:
+        """End as a program does that is killed: all its links break."""
         self.listener.close()
+
+
+class BlockStage:
+    """A `BlockStager` over a folder in memory; `kept` are the downloads that wait for their next try."""
+
+    def __init__(self, folder: MemoryFolder | None = None) -> None:
+        self.folder = folder or MemoryFolder()
+        self.kept: dict[str, str] = {}
+        self.begun: list[tuple[RelPath, int]] = []
+        self._digests: dict[str, str] = {}
+
+    def begin(self, path: RelPath, *, expected: int, digest: str = "") -> Staged:
+        self.folder.require_space(expected)
+        staged = self.folder.stage()
+        self.begun.append((path, expected))
+        self._digests[staged.name] = digest
+        return staged
+
+    def partial(self, digest: str) -> Staged | None:
+        name = self.kept.pop(digest, None)
+        if name is None:
+            return None
+        self._digests[name] = digest
+        return self.folder.reopen_staged(name)
+
+    def keep(self, staged: Staged) -> None:
+        staged.close()
+        self.kept[self._digests.pop(staged.name)] = staged.name
+
+    def abandon(self, staged: Staged) -> None:
+        del self._digests[staged.name]
+        self.folder.unlink_staged(staged.name)
+
+    def leave(self, digest: str, content: bytes) -> None:
+        """As if an earlier try had left this."""
+        staged = self.folder.stage()
+        staged.write(content)
+        self.kept[digest] = staged.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -345,6 +345,23 @@ def test_a_large_file_that_would_not_fit_is_refused_before_a_byte_of_it_is_fetch
     assert real.disk.folder.staged_names() == []
 
 
+def test_a_large_file_that_is_kept_is_gone_on_with_and_published(real: Real) -> None:
+    digest = digest_of_bytes(b"large")
+    staged = real.applier.begin(A, expected=5, digest=digest)
+    staged.write_at(0, b"lar")
+    real.applier.keep(staged)
+    assert real.applier.partial(digest_of_bytes(b"another")) is None
+    left = real.applier.partial(digest)
+    assert left is not None
+    assert real.applier.partial(digest) is None
+    assert left.read_at(0, 10) == b"lar"
+    left.write_at(3, b"ge")
+    outcome = real.applier.apply(Download(path=A, version=v(7), content=left, digest=digest, mtime_ns=7 * 10**9))
+    assert isinstance(outcome, Published)
+    assert real.disk.in_folder() == {"a": b"large"}
+    assert real.disk.folder.staged_names() == []
+
+
 def test_a_large_file_that_is_abandoned_leaves_nothing(real: Real) -> None:
     real.applier.abandon(stage(real, b"large"))
     assert real.disk.folder.staged_names() == []

@@ -23,19 +23,35 @@ from gsync.errors import (
 from gsync.net.simulation import World, simulated
 from gsync.net.tasks import TaskGroup
 from gsync.net.transport import Stream
+from gsync.peer.block_lists import BlockLists
 from gsync.peer.causes import FetchError, cause_of
 from gsync.peer.events import Cause
 from gsync.peer.fetcher import STALL_S, NotThere
 from gsync.peer.link import Use
 from gsync.peer.links import Links
 from gsync.peer.native_fetcher import REQUEST_BYTES, REQUEST_FILES, REQUEST_TEXT_BYTES, REQUESTS_AHEAD, NativeFetcher
+from gsync.peer.reuse import Reuse
+from gsync.storage.workers import InlineWorkers
 from gsync.wire.frames import NATIVE_START, frame
 from gsync.wire.native import Block, Busy, Get, OnPeerLink, Pong, header
-from tests.unit.peer.native_world import NATIVE, Shop, Talker, native_script, record, wants
+from tests.unit.peer.native_world import NATIVE, BlockStage, Shop, Talker, hashed_trees, native_script, record, wants
 from tests.unit.peer.world import THERE, Lan, Witness, path
 
 FILES = {f"f{number:03}": f"content {number}".encode() * number for number in range(100)}
 RECORDS = [record(name, content) for name, content in FILES.items()]
+
+
+def small_fetcher(links: Links, witness: Witness, world: World) -> NativeFetcher:
+    lists, workers, stage = BlockLists(InlineWorkers()), InlineWorkers(), BlockStage()
+    return NativeFetcher(
+        links=links,
+        witness=witness,
+        stager=stage,
+        reuse=Reuse(folder=stage.folder, trees=hashed_trees(stage.folder), lists=lists),
+        lists=lists,
+        workers=workers,
+        clock=world.clock,
+    )
 
 
 class Desk:
@@ -44,7 +60,7 @@ class Desk:
         self.lan = Lan(world)
         self.witness = Witness()
         self.links = Links(network=self.lan.here, witness=self.witness, clock=world.clock)
-        self.fetcher = NativeFetcher(links=self.links, witness=self.witness)
+        self.fetcher = small_fetcher(self.links, self.witness, world)
 
     def fetch(self, records: list[Record]) -> tuple[dict[RelPath, bytes | FetchError], FetchError | None]:
         """What came, and what ended it."""

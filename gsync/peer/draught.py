@@ -1,0 +1,145 @@
+"""Blocks of one content drawn from one source over one link: a few asked for ahead, each written while the next one comes in.
+
+What is claimed and what came is told to its owner, `peer/block_fetch.py`. A wrong block, or a word that the protocol does not
+allow, ends it; whatever ends it, blocks that were right count.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from gsync.core.model import Record, Source
+from gsync.errors import RemoteProtocolError, StorageError, WrongContent
+from gsync.peer.assembly import Assembly
+from gsync.peer.buffers import Buffers
+from gsync.peer.fetcher import NotThere, Witness
+from gsync.peer.link import Link, answer_to
+from gsync.storage.workers import Job
+from gsync.wire.native import Block, Get, Want
+
+DEPTH: Final = 4
+"""Blocks asked for ahead on one link; more gain nothing."""
+
+BUFFERS_A_LINK: Final = 4
+"""Blocks of one link that are being received or written; then the socket waits for the disk."""
+
+
+class Claims(Protocol):
+    """Says which block is next, and hears which ones are here."""
+
+    def claim(self, source: Source) -> int | None: ...
+
+    def came(self, number: int) -> None: ...
+
+
+@dataclass(slots=True)
+class _Written:
+    """A block on its way to the disk."""
+
+    number: int
+    job: Job[bool]
+    buffer: bytearray
+
+
+class Draught:
+    """What is drawn from one source over one link, until nothing falls to it any more."""
+
+    def __init__(
+        self,
+        claims: Claims,
+        link: Link,
+        source: Source,
+        *,
+        record: Record,
+        assembly: Assembly,
+        buffers: Buffers,
+        witness: Witness,
+    ) -> None:
+        self._claims = claims
+        self._link = link
+        self._source = source
+        self._record = record
+        self._assembly = assembly
+        self._buffers = buffers
+        self._witness = witness
+        self._asked: deque[tuple[int, int]] = deque()
+        self._written: deque[_Written] = deque()
+
+    def run(self, number: int) -> None:
+        """Begin with block `number`. Raises TransportError, ProtocolError, NotThere, StorageError."""
+        self._ask(number)
+        proven = False
+        try:
+            while self._asked:
+                while len(self._asked) < DEPTH and (more := self._claims.claim(self._source)) is not None:
+                    self._ask(more)
+                id_, number = self._asked.popleft()
+                answer = answer_to(id_, self._link.next(), Block)
+                if not proven:
+                    self._witness.gave_bytes(self._source.endpoint, self._link.ticket)
+                    proven = True
+                self._take(answer, number)
+            while self._written:
+                self._settle_oldest()
+        finally:
+            self._see_to_the_end()
+
+    def _ask(self, number: int) -> None:
+        spot = self._assembly.missing.spot(number)
+        want = Want(p=str(self._record.path), d=self._record.digest, offset=spot.offset, count=spot.count)
+        id_ = self._link.next_id()
+        self._link.ask(Get(id=id_, wants=[want]))
+        self._asked.append((id_, number))
+
+    def _take(self, answer: Block, number: int) -> None:
+        count = self._assembly.missing.spot(number).count
+        if answer.gone and not answer.body:
+            raise NotThere("it has not this content any more")
+        if answer.gone or answer.want or answer.body != count:
+            raise RemoteProtocolError(f"{answer.body} bytes for a block of {count}")
+        buffer = self._room()
+        room = memoryview(buffer)[:count]
+        whole = False
+        try:
+            self._link.body_into(room)
+            whole = True
+        finally:
+            if not whole:
+                self._buffers.give(buffer)
+        self._written.append(_Written(number, self._assembly.put(number, room), buffer))
+
+    def _room(self) -> bytearray:
+        """A free buffer; waited for only while none of ours is being written."""
+        buffer = self._buffers.take_now() if len(self._written) < BUFFERS_A_LINK else None
+        if buffer is not None:
+            return buffer
+        while buffer is None and self._written:
+            self._settle_oldest()
+            buffer = self._buffers.take_now()
+        if buffer is None:
+            buffer = self._buffers.take()
+        self._link.begin()  # it was our disk that was waited for: not the source's fault
+        return buffer
+
+    def _settle_oldest(self) -> None:
+        """Wait for the oldest write; it counts as under way until it has ended, also if this wait is broken off."""
+        oldest = self._written[0]
+        is_right = oldest.job.get()
+        self._written.popleft()
+        self._buffers.give(oldest.buffer)
+        if not is_right:
+            raise WrongContent("a block that it sent has another digest")
+        self._claims.came(oldest.number)
+
+    def _see_to_the_end(self) -> None:
+        """Whatever happened: what is being written is waited for, and counts if it is right."""
+        while self._written:
+            one = self._written.popleft()
+            one.job.wait()
+            self._buffers.give(one.buffer)
+            with suppress(StorageError):
+                if one.job.get():
+                    self._claims.came(one.number)
