@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.dev
 PLOTS := $(VENV)/.plots
 
-.PHONY: help setup format check test test-all faults bench clean
+.PHONY: help setup format check test test-all faults sim bench clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ test-all: setup  ## real processes, disks and faults (about five minutes; some p
 
 faults: setup    ## the fault rows of test-all, each as often as N says (make faults N=1000 ROWS="killed_senders or floods")
 	GSYNC_FAULTS_N=$(N) $(BIN)/python -m pytest -q -s tests/integration $(if $(ROWS),-k "$(ROWS)")
+
+sim: setup       ## N scenarios of the planner's simulation (make sim N=100000 FIRST=0); each failure prints its seed
+	$(BIN)/python -m tests.sim $(or $(N),1000) $(or $(FIRST),0)
 
 bench: $(PLOTS)  ## how fast it is, against floors and rsync (about twenty minutes; BENCH="--quick --only=start,help" for less)
 	$(BIN)/python -P -m tests.bench $(BENCH)

@@ -6,12 +6,16 @@ there, the edit belongs to that entry:
 
     who                                      sees                              does
     ---------------------------------------  --------------------------------  ---------------------------------------------
-    holds the tombstone                      the edit, under the old name      brings it to the new name, at the join
+    holds the tombstone                      the edit, under the old name      brings it to the new name, as one more edit of that
     holds the tombstone and the edited file  the edit, under the old name      Bury at the join: so it goes from there, too
-    holds the edit                           the tombstone, and the new name   Relocate to the new name, at the join
+    holds the edit                           the tombstone, and the new name   Relocate to the new name, as one more edit of that
 
-Both ends come to the same versions, whoever is first. What is edited under the new name as well has another content, or no
-longer says from where it was moved: then the edit wins at the old name, and both are kept. Pure; called by the planner.
+A step of our own, because counters of one path say nothing about another: a join with the edit's version could include an edit of
+the new name that nobody has seen. Two who do the same have the same content, and join silently.
+
+What is edited under the new name as well has another content, or no longer says from where it was moved; and who edited the old
+name and has written under the new one as well knows both, and has something else under the old one. In all these cases the
+edit wins at the old name, and both are kept. Pure; called by the planner.
 """
 
 from __future__ import annotations
@@ -54,6 +58,8 @@ def with_moved_edits(
 ) -> dict[RelPath, Action]:
     """`actions`, with what brings edits to new names in place of what would bring the old names back."""
     after = dict(actions)
+    if not author:
+        return after
     for old in sorted(asked):
         split = _split(old, picture)
         if split is None:
@@ -95,7 +101,7 @@ def _split(old: RelPath, picture: Picture) -> _Split | None:
         return None
     here = picture.local.get(old)
     grave = tombstone_of(theirs) if here else picture.buried[old]
-    if renamed.kind is not (here or theirs).kind:
+    if renamed.kind is not (here or theirs).kind or _knows_the_new_name((here or theirs).version, grave, renamed):
         return None
     return _Split(old=old, here=here, grave=grave, renamed=renamed, offer=offer, theirs=theirs)
 
@@ -110,7 +116,7 @@ def _brought(split: _Split, picture: Picture, decide: Decide, author: str) -> Ma
         return {}
     if not _has_its_last_word(here, decide(new)):
         return {split.old: None}
-    version = _step(split.renamed.version, edit.version, author)
+    version = split.renamed.version.edited_by(author, edit.version.mtime_s)
     displaced = Displaced.TRASH if _knew(edit.version, split.grave) else Displaced.CONFLICT_COPY
     record = replace(edit, moved_from=split.old)
     if edit.kind is Kind.LINK:
@@ -138,7 +144,7 @@ def _taken_along(split: _Split, picture: Picture, decide: Decide, author: str) -
         return {}
     if not _knew(here.version, split.grave):
         return {}  # what was renamed had been edited, too: whoever holds both makes the conflict copy
-    version = _step(renamed.version, here.version, author)
+    version = renamed.version.edited_by(author, here.version.mtime_s)
     relocation = Relocate(
         path=renamed.path,
         source=split.old,
@@ -154,16 +160,16 @@ def _joined_grave(split: _Split, edit: Version, digest: str) -> Tombstone:
     return Tombstone(version=join([grave.version, edit]), kind=split.renamed.kind, digest=digest, author=grave.author)
 
 
-def _step(renamed: Version, edit: Version, author: str) -> Version:
-    """The join of both, or one step more where the new name's version includes the edit's by chance."""
-    joined = join([renamed, edit])
-    return joined if joined != renamed else renamed.edited_by(author, 0)
-
-
 def _knew(edit: Version, grave: Tombstone) -> bool:
     """Whether the edit was made of the content that was deleted: it includes all of the deletion but its last step."""
     known = dict(edit.counters)
     return all(known.get(author, 0) >= n - (author == grave.author) for author, n in grave.version.counters)
+
+
+def _knows_the_new_name(edit: Version, grave: Tombstone, renamed: Record) -> bool:
+    """Whether somebody who edited has written under the new name, too: then what stands under the old one is something else."""
+    before, there = dict(grave.version.counters), dict(renamed.version.counters)
+    return any(n > before.get(author, 0) and author in there for author, n in edit.counters)
 
 
 def _is_edited_and_deleted(path: RelPath, picture: Picture) -> bool:

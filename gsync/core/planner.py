@@ -59,7 +59,7 @@ from gsync.core.moved_edits import split_names, with_moved_edits
 from gsync.core.names import RelPath
 from gsync.core.picture import Picture
 from gsync.core.records import beats, looks_the_same, order, record_of, same_content, tombstone_of
-from gsync.core.relocations import renamed_directories, with_renames
+from gsync.core.relocations import old_names, renamed_directories, with_renames
 from gsync.core.versions import Order, Version, join
 
 __all__ = ["FUTURE_TOLERANCE_S", "Policy", "plan"]
@@ -85,7 +85,11 @@ def plan(
     policy: Policy,
     buried: BuriedTree = _NOTHING_BURIED,
 ) -> Plan:
-    """What should happen to `paths`, and to what hangs together with them; see the table of the module."""
+    """What should happen to `paths`, and to what hangs together with them; see the table of the module.
+
+    `paths` are those whose trees have changed, and the paths that the entries which stood there before had been moved from: it may
+    be that an edit was to follow them.
+    """
     picture = Picture(local=local, buried=buried, remote=remote, synced=synced)
     known: dict[RelPath, Action | None] = {}
 
@@ -96,7 +100,8 @@ def plan(
 
     asked = set(paths)
     above = {directory for path in asked if "/" in path for directory in path.ancestors}
-    asked |= _waiting_directories(above, picture) | renamed_directories(above, picture) | split_names(asked, picture)
+    asked |= _waiting_directories(above, picture) | renamed_directories(above, picture)
+    asked |= split_names(asked, picture) | old_names(asked, picture)
     actions = {path: action for path in asked if (action := decide(path)) is not None}
     if policy.receives:
         actions = with_moved_edits(actions, asked, picture, decide, policy.author)

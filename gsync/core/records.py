@@ -64,6 +64,8 @@ def looks_the_same(a: Record, b: Record) -> bool:
 
 def order(a: Record, b: Record) -> Order:
     """How `a` stands to `b`, both of one path; a partial order."""
+    if a is b:
+        return Order.SAME
     if a.version != b.version:
         return compare_vectors(a.version, b.version)
     if not same_content(a, b):

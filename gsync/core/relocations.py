@@ -28,6 +28,14 @@ def renamed_directories(above: Iterable[RelPath], picture: Picture) -> set[RelPa
     return {path for path in above if path not in picture.local and picture.renamed(path) is not None}
 
 
+def old_names(asked: Iterable[RelPath], picture: Picture) -> set[RelPath]:
+    """Where what is offered at `asked` stood before it was renamed, if it still stands there."""
+    named = {
+        record.moved_from for path in asked if (record := picture.offered(path)) is not None and not record.deleted
+    }
+    return {path for path in named if path is not None and path in picture.local}
+
+
 def with_renames(actions: Mapping[RelPath, Action], picture: Picture, decide: Decide) -> dict[RelPath, Action]:
     """`actions`, with one Relocate in place of all that belong to one rename."""
     after = dict(actions)

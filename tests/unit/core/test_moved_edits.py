@@ -6,13 +6,14 @@ from dataclasses import replace
 
 from gsync.core.actions import Action, Bury, Displaced, Fetch, MakeLink, Relocate, Relocated
 from gsync.core.model import FileMeta, Offer, Tombstone
-from tests.unit.core.planning import SOURCES, file, gone, link, offer, path, planned, v
+from gsync.core.versions import Order, compare_vectors
+from tests.unit.core.planning import NOW, SOURCES, file, gone, link, offer, path, planned, v
 
 BEFORE = v(5, a=1)
 GRAVE = gone(v(6, a=2), "content", author="a")
 NEW = file(v(5, a=1), "content", was="old")
 EDIT = file(v(7, a=1, b=1), "edited")
-JOINED = v(7, a=1, b=1)
+STEP = v(7, a=1, me=1)
 
 
 def the_edit(entry: FileMeta = EDIT) -> Offer:
@@ -28,7 +29,7 @@ def kinds(actions: tuple[Action, ...]) -> dict[str, str]:
 
 def test_who_renamed_brings_the_edit_to_the_new_name() -> None:
     actions = planned(here={"old": GRAVE, "new": NEW}, offered={"old": EDIT, "new": NEW}, agreed=["new"])
-    assert actions == (Fetch(path=path("new"), offer=the_edit(), expected=NEW, settles=v(7, a=1, b=1)),)
+    assert actions == (Fetch(path=path("new"), offer=the_edit(), expected=NEW, settles=STEP),)
 
 
 def test_whichever_end_is_asked_about() -> None:
@@ -39,11 +40,11 @@ def test_whichever_end_is_asked_about() -> None:
 
 def test_who_knows_of_the_rename_but_has_nothing_yet_brings_the_edit_at_once() -> None:
     actions = planned(here={"old": GRAVE}, offered={"old": EDIT, "new": NEW})
-    assert actions == (Fetch(path=path("new"), offer=the_edit(), settles=v(7, a=1, b=1)),)
+    assert actions == (Fetch(path=path("new"), offer=the_edit(), settles=STEP),)
 
 
 def test_once_it_is_there_the_old_name_is_buried_at_the_join() -> None:
-    here = {"old": GRAVE, "new": replace(file(JOINED, "edited", was="old"))}
+    here = {"old": GRAVE, "new": replace(file(STEP, "edited", was="old"))}
     grave = Tombstone(version=v(7, a=2, b=1), digest=EDIT.digest, author="a")
     assert planned(here=here, offered={"old": EDIT}) == (Bury(path=path("old"), tombstone=grave),)
 
@@ -54,7 +55,7 @@ def test_who_edited_renames_with_the_edit() -> None:
         Relocate(
             path=path("new"),
             source=path("old"),
-            entries={path("new"): Relocated(source=path("old"), expected=EDIT, version=JOINED)},
+            entries={path("new"): Relocated(source=path("old"), expected=EDIT, version=STEP)},
             buried={path("old"): Tombstone(version=v(7, a=2, b=1), digest=EDIT.digest, author="a")},
         ),
     )
@@ -66,14 +67,19 @@ def test_a_link_follows_as_well() -> None:
     (action,) = planned(here={"old": grave, "new": new}, offered={"old": edit, "new": new}, agreed=["new"])
     assert isinstance(action, MakeLink)
     assert (action.path, action.record.target, action.record.moved_from) == ("new", "elsewhere", "old")
-    assert (action.version, action.expected) == (JOINED, new)
+    assert (action.version, action.expected) == (STEP, new)
 
 
-def test_a_version_that_includes_the_edit_by_chance_takes_a_step_more() -> None:
-    new = file(v(9, a=3, b=4), "content", was="old")
-    (action,) = planned(here={"old": GRAVE, "new": new}, offered={"old": EDIT})
+def test_a_counter_of_the_old_name_is_none_of_the_new_one() -> None:
+    """Else the edit would include what its author wrote under the new name, which whoever brings it has not seen."""
+    (action,) = planned(here={"old": GRAVE, "new": NEW}, offered={"old": EDIT})
     assert isinstance(action, Fetch)
-    assert action.settles == v(10, a=3, b=4, me=1)
+    assert compare_vectors(action.version, v(6, a=1, b=1)) is Order.CONCURRENT
+
+
+def test_who_has_no_name_of_his_own_lets_the_edit_win_at_the_old_one() -> None:
+    policy = replace(NOW, author="")
+    assert kinds(planned(here={"old": GRAVE, "new": NEW}, offered={"old": EDIT}, policy=policy)) == {"old": "Fetch"}
 
 
 def test_an_edit_of_something_older_than_what_was_renamed_makes_a_conflict_copy_of_that() -> None:
@@ -104,7 +110,7 @@ def test_the_edit_wins_at_the_old_name_where_it_became_another_kind() -> None:
 
 
 def test_a_newer_version_of_the_new_name_comes_first() -> None:
-    newer = file(JOINED, "edited", was="old")
+    newer = file(STEP, "edited", was="old")
     actions = planned(here={"old": GRAVE, "new": NEW}, offered={"old": EDIT, "new": newer})
     assert actions == (Fetch(path=path("new"), offer=offer("new", newer, sources=SOURCES), expected=NEW),)
 
