@@ -69,11 +69,14 @@ _NOTHING_BURIED: Final[BuriedTree] = {}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What the planner is told of the world: the wall clock in seconds, who we are, and whether we take what others have."""
+    """What the planner is told of the world: the wall clock in seconds, who we are, whether we take what others have, and which
+    names are left alone.
+    """
 
     now_s: float
     author: str = ""
     receives: bool = True
+    ignored: Callable[[RelPath, Kind], bool] = is_ignored
 
 
 def plan(
@@ -112,7 +115,7 @@ def plan(
 
 def _decide(path: RelPath, picture: Picture, policy: Policy) -> Action | None:
     offer = picture.remote.get(path)
-    if offer is None or is_ignored(path):
+    if offer is None or policy.ignored(path, offer.record.kind if offer.record is not None else Kind.FILE):
         return None
     here = picture.local.get(path) or picture.buried.get(path)
     if offer.record is None:

@@ -6,6 +6,7 @@
     .gsync/trash/      what was displaced, for 30 days
     .gsync/control     the socket at which the running peer answers (gsync/web/)
     .gsync/tracker     a note: which tracker it was told last
+    .gsync/ignore      a person's own rules for this machine, read only
     .gsync/index.sqlite (see index.py)
 
 A marker that names another inode lies in a *copy* of a folder (or in one restored from a backup): it gets a new id, so
@@ -26,11 +27,13 @@ from typing import Final
 
 from gsync.core.names import OWN_FOLDER
 from gsync.errors import FolderLocked, FolderUnusable
+from gsync.storage.translation import storage_error
 
 STAGING: Final = "staging"
 TRASH: Final = "trash"
 LOCK: Final = "lock"
 MARKER: Final = "root"
+IGNORE: Final = "ignore"
 
 _MARKER_MAX_BYTES: Final = 4096
 _ROOT_ID_BYTES: Final = 16
@@ -86,6 +89,25 @@ class OwnFolder:
     def close(self) -> None:
         """Release the descriptors, and with them the lock."""
         self._stack.close()
+
+
+def read_own_rules(own_fd: int, *, bytes_max: int) -> bytes:
+    """The first `bytes_max` bytes of `.gsync/ignore` in the own folder behind `own_fd`; b"" where there is no such file.
+
+    Raises StorageError where it cannot be read now.
+    """
+    try:
+        fd = os.open(IGNORE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=own_fd)
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise storage_error(error, f"{OWN_FOLDER}/{IGNORE}") from error
+    try:
+        return os.read(fd, bytes_max) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+    except OSError as error:
+        raise storage_error(error, f"{OWN_FOLDER}/{IGNORE}") from error
+    finally:
+        os.close(fd)
 
 
 def _open_directory(stack: ExitStack, name: str, *, dir_fd: int) -> int:

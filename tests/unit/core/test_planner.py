@@ -219,6 +219,13 @@ def test_an_ignored_name_is_left_alone(name: str) -> None:
     assert not planned(here={}, offered={name: OURS})
 
 
+def test_so_is_what_a_persons_rules_name() -> None:
+    policy = replace(NOW, ignored=lambda path, kind: kind is Kind.DIRECTORY)
+    assert not planned(here={}, offered={"p": directory(v(1, a=1))}, policy=policy)
+    assert not planned(here={"p": OURS}, offered={"p": gone(v(9, a=9), directory(v(1, a=1)))}, policy=policy)
+    assert planned(here={}, offered={"p": OURS, "d/x~": OURS}, policy=policy)
+
+
 @pytest.mark.parametrize(
     ("here", "theirs"), [(None, OURS), (OURS, EDITED), (OURS, OTHER), (OURS, gone(v(6, a=2))), (None, gone(v(6, a=2)))]
 )
