@@ -144,7 +144,7 @@ def test_no_announced_name_leads_out_of_the_folder(cluster: Cluster, around: Nei
         assert path.read_bytes() == OWNED
     assert {name: (around.folder / name).lstat().st_ino for name in special} == before
     assert set(os.listdir(around.folder / ".gsync")) <= {
-        "lock", "root", "staging", "trash", "index.sqlite", "index.sqlite-wal", "index.sqlite-shm",
+        "lock", "root", "staging", "trash", "index.sqlite", "index.sqlite-wal", "index.sqlite-shm", "tracker",
     }  # fmt: skip
     assert OWNED not in (around.folder / ".gsync" / "root").read_bytes()
     assert peer.code is None
