@@ -165,9 +165,9 @@ class LocalWorks:
             case Overtaken():
                 log.info("work.overtaken path=%r reason=it was changed here meanwhile", change.path)
                 self._hint([change.path, *([change.source] if isinstance(change, Relocation) else [])])
-                self._rest(change.path, None)
+                self._rest(change.path, None, *self._worth_a_plan(change))
             case Unpublished(error=error):
-                self._rest(change.path, error)
+                self._rest(change.path, error, *self._worth_a_plan(change))
             case unreachable:
                 assert_never(unreachable)
 
@@ -190,10 +190,13 @@ class LocalWorks:
             case _:
                 pass
 
-    def _rest(self, path: RelPath, error: StorageError | None) -> None:
+    def _rest(self, path: RelPath, error: StorageError | None, *others: RelPath) -> None:
+        """Plan `path` again after a while, and the `others` with it: what a rename covers was planned as one with it."""
         failures = self._failures[path] = self._failures.get(path, 0) + 1
         delay_s = backoff_s(failures, base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S, rng=self._rng)
-        heapq.heappush(self._resting, (self._clock.monotonic() + delay_s, path))
+        at = self._clock.monotonic() + delay_s
+        for resting in dict.fromkeys([path, *others]):
+            heapq.heappush(self._resting, (at, resting))
         if error is not None:
             self._outcomes.work_failed(path, error)
 

@@ -257,6 +257,7 @@ class Syncer:
 
     def _plan_some(self) -> None:
         """Plan what has gathered: a piece of it, or all where something was moved, so that moves are seen whole."""
+        self._dirty.update(dict.fromkeys(self._trees.take_unnamed()))
         if not self._dirty:
             return
         if any(_was_moved(self._trees.remote.get(path)) for path in self._dirty):

@@ -42,6 +42,7 @@ class Trees:
         self.names = SortedNames(path for path, meta in self._local.items() if _is_classic(path, meta))
         self.synced: dict[RelPath, Version] = dict(synced)
         self.remote: dict[RelPath, Offer] = {}
+        self._unnamed: set[RelPath] = set()
         self.generation = 0
 
     @property
@@ -68,6 +69,9 @@ class Trees:
     def note_remote(self, offers: Mapping[RelPath, Offer]) -> set[RelPath]:
         """Replace the remote tree; the paths whose offer is new, changed, or gone."""
         old, self.remote = self.remote, dict(offers)
+        for path, offer in old.items():
+            if self.remote.get(path) != offer:
+                self._forget_offer(offer)
         changed = {path for path, offer in self.remote.items() if old.get(path) != offer}
         return changed | (old.keys() - self.remote.keys())
 
@@ -78,11 +82,18 @@ class Trees:
             if self.remote.get(path) == offer:
                 continue
             changed.add(path)
+            self._forget_offer(self.remote.get(path))
             if offer is None:
                 del self.remote[path]
             else:
                 self.remote[path] = offer
         return changed
+
+    def take_unnamed(self) -> set[RelPath]:
+        """Paths that an entry named as its old name, and does not any more: they are to be planned with what changed
+        (`core.planner.plan`). Each is given out once."""
+        unnamed, self._unnamed = self._unnamed, set()
+        return unnamed
 
     def announced(self) -> dict[RelPath, int]:
         """What an Initial says: each regular file at the top with its mtime in whole seconds."""
@@ -141,7 +152,7 @@ class Trees:
         if old is None:
             self._count_in_parent(path, 1)
         else:
-            self._forget_digest(path, old)
+            self._forget_entry(path, old)
         self._local[path] = meta
         self._learn_digest(path, meta)
         if _is_classic(path, meta):
@@ -157,7 +168,7 @@ class Trees:
         old = self._local.pop(path, None)
         if old is None:
             return
-        self._forget_digest(path, old)
+        self._forget_entry(path, old)
         self._count_in_parent(path, -1)
         if _is_classic(path, old):
             self.names.discard(path)
@@ -174,6 +185,15 @@ class Trees:
     def _learn_digest(self, path: RelPath, meta: FileMeta) -> None:
         if meta.digest and meta.kind is Kind.FILE:
             self._by_digest.setdefault(meta.digest, set()).add(path)
+
+    def _forget_entry(self, path: RelPath, meta: FileMeta) -> None:
+        self._forget_digest(path, meta)
+        if meta.moved_from is not None:
+            self._unnamed.add(meta.moved_from)
+
+    def _forget_offer(self, offer: Offer | None) -> None:
+        if offer is not None and offer.record is not None and offer.record.moved_from is not None:
+            self._unnamed.add(offer.record.moved_from)
 
     def _forget_digest(self, path: RelPath, meta: FileMeta) -> None:
         paths = self._by_digest.get(meta.digest)

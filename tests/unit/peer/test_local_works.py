@@ -185,6 +185,16 @@ def test_what_was_edited_meanwhile_is_looked_at_and_tried_again_later(room: Room
     assert room.works.pending == 0
 
 
+def test_after_a_rename_that_did_not_come_off_all_that_it_covered_is_planned_again(room: Room) -> None:
+    room.says = lambda change: Overtaken(path=change.path)
+    moved = {path("e"): Relocated(source=D, expected=directory(v(5)), version=v(9, ann=2))}
+    moved[path("e/x")] = Relocated(source=DX, expected=meta(), version=v(9, ann=2))
+    room.put(Relocate(path=path("e"), source=D, entries=moved, buried={D: BURIED, DX: BURIED}))
+    at = room.works.wakes_at()
+    assert at is not None
+    assert set(room.works.take_due(at)) == {D, DX, "e", "e/x"}
+
+
 def test_a_disk_that_refuses_is_said_once_and_asked_ever_less_often(room: Room) -> None:
     room.says = lambda change: Unpublished(path=change.path, error=StorageError("no"))
     waits = []

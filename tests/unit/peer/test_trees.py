@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gsync.core.model import FileMeta
+from gsync.core.model import FileMeta, Offer, Tombstone
 from gsync.core.names import Endpoint, RelPath
+from gsync.core.records import record_of
 from gsync.peer.trees import Trees
 from tests.unit.peer.world import meta, offer, path, v
 
@@ -71,6 +74,28 @@ def test_paths_whose_offer_is_new_changed_or_gone_are_to_be_planned() -> None:
 
 names = st.sampled_from([path(name) for name in ("a", "ab", "abc", "b", "Grüße")])
 entries = st.builds(lambda mtime_s: meta(mtime_s=mtime_s), st.integers(0, 3))
+
+
+def test_an_old_name_that_nothing_names_any_more_is_to_be_planned_once() -> None:
+    renamed = replace(meta(), moved_from=C)
+    for changed, gone in [({A: meta()}, []), ({A: Tombstone(version=v(6))}, []), ({}, [A])]:
+        trees = Trees({A: renamed}, {})
+        trees.note_local(changed, gone)
+        assert (trees.take_unnamed(), trees.take_unnamed()) == ({C}, set())
+
+
+def test_so_is_one_that_no_offer_names_any_more() -> None:
+    renamed = Offer(version=v(5), sources=(), record=record_of(A, replace(meta(), moved_from=C)))
+    trees = Trees({}, {})
+    trees.note_offers({A: renamed})
+    assert not trees.take_unnamed()
+    trees.note_offers({A: None})
+    assert trees.take_unnamed() == {C}
+    trees.note_remote({A: renamed})
+    trees.note_remote({A: renamed})
+    assert not trees.take_unnamed()
+    trees.note_remote({})
+    assert trees.take_unnamed() == {C}
 
 
 @given(st.lists(st.tuples(st.dictionaries(names, entries), st.frozensets(names)), max_size=10))
