@@ -75,6 +75,7 @@ class Indexer:
         native: bool = False,
         max_delete: float = HOLD_SHARE,
         local_rules: Callable[[], bytes] = no_local_rules,
+        keep_blocks: Callable[[str, Sequence[bytes]], object] = lambda digest, blocks: None,
     ) -> None:
         self._folder = folder
         self._index = index
@@ -100,6 +101,7 @@ class Indexer:
             local_rules=local_rules,
         )
         self._unread = self._scanning.unread
+        self._keep_blocks = keep_blocks
         self._asked = False
         self._wake = Event()
         self._has_unread = Event()
@@ -248,6 +250,9 @@ class Indexer:
                 piece = self._workers.run(Pool.SCAN, read_piece, self._folder, files, begun)
                 begun = piece.begun
                 self._unread.take_in(files, piece)
+                for read in piece.read.values():
+                    if len(read.blocks) > 1:  # whoever fetches it asks for them: it is not read again for that
+                        self._keep_blocks(read.digest, read.blocks)
                 self._settling.looked((), moving=piece.moved, now=self._clock.monotonic())
                 self._wake.set()
                 if len(self._unread.digests) >= TOLD_TOGETHER or not len(self._unread):

@@ -27,10 +27,11 @@ PIECE_FILES: Final = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """The digest of a file as long as it has this fingerprint."""
+    """The digest of a file as long as it has this fingerprint, and those of its blocks."""
 
     fingerprint: Fingerprint
     digest: str
+    blocks: tuple[bytes, ...] = field(default=(), compare=False)
 
 
 class Begun:
@@ -65,7 +66,7 @@ class Begun:
 
     def read(self) -> Read:
         """Of a file that was read to its end."""
-        return Read(fingerprint=self.expected, digest=self._hasher.digest())
+        return Read(fingerprint=self.expected, digest=self._hasher.digest(), blocks=self._hasher.blocks())
 
     def close(self) -> None:
         self._file.close()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import gevent
 import pytest
 
-from gsync.core.blocks import digest_of_bytes
+from gsync.core.blocks import BLOCK_BYTES, digest_of_blocks, digest_of_bytes
 from gsync.core.model import FileMeta, Kind, Tombstone
 from gsync.core.names import RelPath
 from gsync.core.settle import AGAIN_S, CAP_S, KNOWN_S, OTHER_S
@@ -17,6 +17,7 @@ from gsync.net.tasks import TaskGroup
 from gsync.peer import indexer, look, reading
 from gsync.peer.events import NamesSkipped, Trouble
 from gsync.peer.indexer import RESCAN_S, WATCHED_RESCAN_JITTER_S, WATCHED_RESCAN_S, Indexer
+from gsync.peer.look import READ_AT_ONCE_BYTES
 from gsync.peer.trees import Trees
 from gsync.storage.index import Index
 from gsync.storage.memory import MemoryFolder
@@ -45,6 +46,7 @@ class Room:
         self.heard = Heard()
         self.in_hand: frozenset[RelPath] = frozenset()
         self.told: list[tuple[float, str, str]] = []
+        self.blocks: dict[str, Sequence[bytes]] = {}
         self.on_change: Callable[[], None] = lambda: None
         self.watcher = MemoryWatcher(self.folder.disk)
         self.indexer = Indexer(
@@ -59,6 +61,7 @@ class Room:
             watcher=self.watcher,
             native=True,
             local_rules=lambda: self.rules,
+            keep_blocks=self.blocks.__setitem__,
         )
         self.tasks = TaskGroup()
 
@@ -129,6 +132,17 @@ def test_everything_is_found_at_the_start_with_its_digest(room: Room) -> None:
     room.require_true()
     assert room.entry("l").target == "d/e/a"
     assert room.entry("d/e/a").author == ""  # known by its mtime: nobody can say who made it
+
+
+def test_the_block_digests_of_a_large_file_are_passed_on_for_those_who_will_fetch_it(room: Room) -> None:
+    large = b"x" * (READ_AT_ONCE_BYTES + BLOCK_BYTES)
+    room.folder.put("large", large)
+    room.folder.put("small", b"x" * BLOCK_BYTES)
+    room.start()
+    room.require_true()
+    digest = digest_of_bytes(large)
+    assert list(room.blocks) == [digest]
+    assert digest_of_blocks(room.blocks[digest]) == digest
 
 
 def test_a_restart_reads_nothing_that_did_not_change(room: Room) -> None:
