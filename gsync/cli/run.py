@@ -96,7 +96,7 @@ def _run(config: RunConfig, talk: Console | JsonLines) -> Exit:
             events.tell(
                 Trouble(what="the index of an older gsync is set aside in .gsync/ and made anew from the folder")
             )
-        publisher = Publisher(folder, index, clock=clock.monotonic)
+        publisher = Publisher(folder, index, clock=clock.monotonic, wall_clock=clock.wall)
         publisher.recover()
         note(folder.own_fd, TRACKER_NOTE, f"{config.tracker.ip} {config.tracker.port}")
         _say(talk, f"keeping {config.folder} in sync through {config.tracker}")

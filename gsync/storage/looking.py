@@ -20,6 +20,8 @@ from gsync.storage.filesystem import OTHER_MOUNT, UNREADABLE, Found, Skipped
 from gsync.storage.listing import KINDS, is_unreadable, kind_of, link_found
 from gsync.storage.renames import Spot
 
+_ANY: Final = tuple(Kind)
+
 READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
@@ -52,7 +54,7 @@ class Looking:
         status = lstat(spot)
         if status is None:
             return None
-        if KINDS.get(stat.S_IFMT(status.st_mode)) not in (kinds or tuple(Kind)):
+        if KINDS.get(stat.S_IFMT(status.st_mode)) not in (kinds or _ANY):
             raise PathRefused(f"{spot.name}: {kind_of(status)}")
         if status.st_dev != self._device:
             raise PathRefused(f"{spot.name}: {OTHER_MOUNT}")

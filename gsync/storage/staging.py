@@ -72,7 +72,6 @@ class Staging:
     def _download(self, download: Download) -> Ready:
         staged = download.content
         if isinstance(staged, bytes):
-            self._folder.require_space(len(staged))
             content, staged = staged, self._folder.stage()
         else:
             content = b""

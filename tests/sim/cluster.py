@@ -48,7 +48,7 @@ class Machine:
         events.subscribe(self.events.append)
         clock = self._cluster.world.clock
         index = Index.open(self.index_at, root_id=self.folder.root_id)
-        publisher = Publisher(self.folder, index, clock=clock.monotonic)
+        publisher = Publisher(self.folder, index, clock=clock.monotonic, wall_clock=clock.wall)
         publisher.recover()
         self._peer = Peer(
             settings=Settings(tracker=TRACKER, once=once),

@@ -530,7 +530,7 @@ def test_a_stranger_with_an_odd_name_goes_to_the_trash_under_another(world: Worl
 
 
 def test_a_link_where_a_download_was_to_go_does_not_stop_the_start(world: World) -> None:
-    world.watch(FailAt(10, Crash()))
+    world.watch(FailAt(9, Crash()))
     with pytest.raises(Crash):
         world.publish(download("a", b"new"))
     world.unwatch()
