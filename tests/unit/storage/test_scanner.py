@@ -142,25 +142,14 @@ def shown_at(folder: MemoryFolder, name: str) -> Fingerprint:
     return fingerprint
 
 
-@pytest.mark.parametrize(("target", "rewritten"), [("here", False), ("away", True)])
-def test_a_link_is_judged_by_its_target_unread(folder: MemoryFolder, target: str, rewritten: bool) -> None:
-    folder.link("a", "here")
-    before = {A: entry(folder, A, digest=digest_of_bytes(b"here"))}
-    mtime_ns = shown(folder).mtime_ns
-    folder.link("a", target)
-    folder.disk.names["a"].mtime_ns = mtime_ns
-    calls = reads(folder)
-    assert (A in scan(folder, before, now_ns=NOW_NS).rewritten) == rewritten
-    assert "open" not in calls
-
-
 def test_what_became_another_kind_is_not_read(folder: MemoryFolder) -> None:
     folder.put("a", b"1234", mtime_ns=77)
     before = known(folder, b"1234")
     folder.link("a", "4321")
     folder.disk.names["a"].mtime_ns = 77
+    calls = reads(folder)
     found = scan(folder, before, now_ns=NOW_NS)
-    assert found.rewritten == frozenset()
+    assert "open" not in calls
     assert found.files[A].fingerprint.kind is Kind.LINK
 
 
