@@ -23,7 +23,7 @@ from gsync.net.clock import Clock
 from gsync.net.tasks import TaskGroup
 from gsync.net.transport import Stream
 from gsync.peer.trees import Trees
-from gsync.wire.classic import OURS, encode_initial, encode_keepalive, ended, parse_directory
+from gsync.wire.classic import NATIVE, encode_initial, encode_keepalive, parse_directory
 from gsync.wire.frames import NATIVE_START
 from gsync.wire.framing import DIRECTORY_LIMIT_BYTES, TRACKER_LIMIT_BYTES, JsonSplitter
 from gsync.wire.messages import DirectoryResponse
@@ -39,7 +39,6 @@ PROBE_ABOVE_BYTES: Final = 256 * 1024
 
 RECEIVE: Final = 256 * 1024
 
-_KNOWS_NATIVE: Final = b"{\t\t"
 _NOTHING: Final[Mapping[RelPath, int]] = {}
 
 
@@ -149,7 +148,7 @@ class ClassicLink:
         self._on_directory(directory, self._stream.local)
 
     def _agree_on_dialect(self, first: bytes) -> None:
-        if first.startswith(_KNOWS_NATIVE):
+        if first.startswith(NATIVE):
             self._goes_native = True
             self._news.set()  # whoever sends says NUL
         elif self._opening is Opening.QUESTION:
@@ -206,8 +205,7 @@ class ClassicLink:
         self._say(message)
 
     def _initial(self, files: Mapping[RelPath, int]) -> bytes:
-        message = encode_initial(self._port, files, knows_gsync=self._knows_gsync)
-        return _with_two_tabs(message) if self._knows_native else message
+        return encode_initial(self._port, files, knows_gsync=self._knows_gsync, knows_native=self._knows_native)
 
     def _say(self, message: bytes) -> None:
         self._said += 1
@@ -216,7 +214,3 @@ class ClassicLink:
     def _send(self, data: bytes) -> None:
         with gevent.Timeout(ANSWER_S, Stalled(f"it takes nothing for {ANSWER_S:.0f} s")):
             self._stream.send(data)
-
-
-def _with_two_tabs(initial: bytes) -> bytes:
-    return ended(_KNOWS_NATIVE + initial.rstrip()[len(OURS) :])

@@ -72,7 +72,7 @@ def test_pieces_are_made_one_at_a_time() -> None:
 
     def records() -> object:
         nonlocal asked
-        for one in many(10 * PIECE_RECORDS):
+        for one in many(4 * PIECE_RECORDS):
             asked += 1
             yield one
 
@@ -122,6 +122,7 @@ def test_withdrawals_are_cut_likewise() -> None:
 components = st.text(st.characters(codec="utf-8", exclude_characters="/\\"), min_size=1, max_size=40)
 
 
+@pytest.mark.slow
 @given(st.lists(components.map(lambda name: f"f{name}"), max_size=50))
 def test_whatever_is_a_name_arrives_as_it_is(texts: list[str]) -> None:
     good: list[RelPath] = []

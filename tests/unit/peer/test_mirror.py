@@ -292,6 +292,7 @@ changes = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(changes, st.lists(changes, max_size=6), st.integers(0, 6))
 def test_snapshot_and_deltas_come_to_the_same_as_a_later_snapshot(
     first: list[tuple[str, int]], steps: list[list[tuple[str, int]]], inside: int

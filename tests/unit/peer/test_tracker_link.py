@@ -658,13 +658,14 @@ def test_a_frame_that_never_ends_holds_no_more_than_its_bound(room: Room) -> Non
 # The end
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after_s", [0.0, 0.001, 0.01, 4.99, 5.0, 5.001, 12.0])
 def test_whenever_it_is_ended_nothing_is_left(after_s: float) -> None:
     with simulated() as world:
         room = Room(world)
-        for number in range(3000):
+        for number in range(1500):
             room.shelf.put(record(f"{number:06}"))
-        room.tracker.directory = [held(record(f"{number:06}"), 1) for number in range(3000)]
+        room.tracker.directory = [held(record(f"{number:06}"), 1) for number in range(1500)]
         room.tracker.on_message = slow(room.tracker, 0.3)
         room.on_news = lambda: gevent.sleep(0.5)
         before = greenlets()
