@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import gevent
 
@@ -21,15 +21,24 @@ from gsync.cli.jsonlines import JsonLines
 from gsync.cli.text import count, size
 from gsync.cli.usage import parse
 from gsync.errors import NoSpace
-from gsync.net.clock import SystemClock
+from gsync.net.clock import Clock, SystemClock
 from gsync.net.tcp import TcpNetwork, raise_descriptor_limit, resolve
 from gsync.peer.events import Event, Events, Observer, TrackerDown, Trouble
-from gsync.peer.peer import Peer, Settings, Summary
+from gsync.peer.peer import Peer
+from gsync.peer.settings import Settings, Summary
 from gsync.storage.disk import DiskFolder
 from gsync.storage.index import Fate, Index
+from gsync.storage.local_rules import read_local_rules
 from gsync.storage.publisher import Publisher
+from gsync.storage.restoring import Restorer
+from gsync.storage.settling import Settler
+from gsync.storage.trash_bin import TrashBin
 from gsync.storage.visiting import TRACKER_NOTE, note
+from gsync.storage.watcher import open_watcher
 from gsync.storage.workers import ThreadWorkers
+
+if TYPE_CHECKING:
+    from gsync.web.control import ControlServer
 
 TEXT: Final = """Keep a folder in sync with others through the tracker at <ip>:<port>, until Ctrl-C.
 
@@ -114,6 +123,9 @@ def _run(config: RunConfig, talk: Console | JsonLines) -> Exit:
             closing.callback(embedded.close)
             embedded.start_if_nobody_listens()
             on_away = embedded.take_over
+        watcher = None if config.once or config.classic else open_watcher(folder.root_fd)
+        if watcher is not None:
+            closing.callback(watcher.close)
         peer = Peer(
             settings=Settings(
                 tracker=config.tracker,
@@ -140,12 +152,25 @@ def _run(config: RunConfig, talk: Console | JsonLines) -> Exit:
             rng=random.Random(),
             events=events,
             on_away=on_away,
+            watcher=watcher,
+            local_rules=lambda: read_local_rules(folder.own_fd),
         )
+        if not config.once:
+            closing.callback(_control_server(peer, config, folder, clock).close)
         if config.once:
             events.subscribe(lambda event: _give_up_without_tracker(event, peer))
         ended_by = _Ending(peer)
         summary = peer.run()
     return _conclude(config, summary, ended_by.signal, talk)
+
+
+def _control_server(peer: Peer, config: RunConfig, folder: DiskFolder, clock: Clock) -> ControlServer:
+    """The socket at which the other commands ask this peer."""
+    from gsync.web.control import ControlServer
+
+    restorer = Restorer(folder, TrashBin(folder.own_fd), wall_ns=time.time_ns)
+    controls = peer.controls(folder=str(config.folder), restorer=restorer, settler=Settler(folder))
+    return ControlServer(controls, own_fd=folder.own_fd, clock=clock)
 
 
 class _Ending:

@@ -77,6 +77,7 @@ class Policy:
     author: str = ""
     receives: bool = True
     ignored: Callable[[RelPath, Kind], bool] = is_ignored
+    """What the rules of this folder leave alone."""
 
 
 def plan(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Protocol, assert_never
+from typing import Protocol, assert_never
 
 from gsync.core.actions import Fetch
 from gsync.core.model import FileMeta, Record, Source
@@ -25,9 +25,6 @@ from gsync.peer.intake import Content
 from gsync.peer.outcomes import Outcomes
 from gsync.storage.downloads import Download, Moved, Outcome, Overtaken, Published, Removed, Unpublished
 from gsync.storage.filesystem import Staged
-
-LARGE_FILES: Final = False
-"""Whether the fetcher knows `fetch_large` yet; until then large files come the classic way, from one source."""
 
 
 class VerifiedFetcher(Protocol):
@@ -157,7 +154,7 @@ class NativeDeliveries:
 
 def speaks_native(fetch: Fetch, source: Source) -> bool:
     """Whether this fetch from this source can be verified, and so goes the native way."""
-    return source.speaks_native and fetch.offer.record is not None and LARGE_FILES
+    return source.speaks_native and fetch.offer.record is not None
 
 
 def _record(fetch: Fetch) -> Record:

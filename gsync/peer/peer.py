@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from gevent.event import Event
 
 from gsync.core.backoff import Random
-from gsync.core.deletions import HOLD_SHARE
 from gsync.core.model import Offer, Source, Tombstone
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.pausing import paused
 from gsync.core.planner import Policy
 from gsync.core.schedule import FetchQueue
 from gsync.core.versions import Version
-from gsync.errors import GsyncError, ProtocolError, TransportError
+from gsync.errors import ProtocolError, TransportError
 from gsync.net.breathing import breathe
 from gsync.net.clock import Clock
 from gsync.net.lag import LoopLag
@@ -33,8 +31,9 @@ from gsync.peer.announcer import Announcer
 from gsync.peer.applier import Applier
 from gsync.peer.block_lists import BlockLists
 from gsync.peer.causes import FetchError
+from gsync.peer.controls import Facts, PeerControls
 from gsync.peer.events import Events, PeerServing
-from gsync.peer.fetcher import STALL_S, Fetcher
+from gsync.peer.fetcher import Fetcher
 from gsync.peer.indexer import Indexer
 from gsync.peer.links import Links
 from gsync.peer.meter import Meter
@@ -42,6 +41,8 @@ from gsync.peer.native_fetcher import NativeFetcher
 from gsync.peer.native_server import NativeServer
 from gsync.peer.reach import Reach
 from gsync.peer.reuse import Reuse
+from gsync.peer.rules import no_local_rules
+from gsync.peer.settings import Settings, Summary
 from gsync.peer.syncer import Syncer
 from gsync.peer.trees import Trees
 from gsync.peer.uploader import CONNECTIONS, Uploader
@@ -49,53 +50,16 @@ from gsync.peer.voucher import Voucher
 from gsync.storage.filesystem import Folder
 from gsync.storage.index import Index
 from gsync.storage.publisher import Publisher
+from gsync.storage.restoring import Restorer
+from gsync.storage.settling import Settler
+from gsync.storage.watcher import Watcher
 from gsync.storage.workers import Pool, Workers
 from gsync.wire.messages import DirectoryResponse
 
 log = logging.getLogger(__name__)
 
-FETCHES: Final = 16
-"""Files received at a time from sources that are known to be good (`--fetches`)."""
-
 ACCEPTING: Final = CONNECTIONS + 64
 """What the listener takes in; the uploader drops the oldest idle ones down to CONNECTIONS, so the door never blocks."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What a person can choose; `port` 0 picks a free one, `once` ends when all that can be had is here.
-
-    `classic` speaks edition 1 alone; `stats` tells each second how the peer itself is doing. `name` is what others may call this
-    peer. One that does not send serves and announces nothing of its own making; one that does not receive leaves its folder
-    alone. The limits are bytes a second over all connections, None: none. A scan that finds more than `max_delete` of all files
-    gone (a share) holds these deletions back.
-    """
-
-    tracker: Endpoint
-    port: int = 0
-    fetches: int = FETCHES
-    stall_s: float = STALL_S
-    once: bool = False
-    verify_twice: bool = False
-    classic: bool = False
-    stats: bool = False
-    name: str = ""
-    sends: bool = True
-    receives: bool = True
-    limit_up: int | None = None
-    limit_down: int | None = None
-    max_delete: float = HOLD_SHARE
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """What a run did: files and bytes fetched, files left behind, and why."""
-
-    fetched: int
-    bytes: int
-    left: int
-    heard_tracker: bool
-    failures: tuple[GsyncError, ...] = ()
 
 
 class Peer:
@@ -114,6 +78,8 @@ class Peer:
         rng: Random,
         events: Events,
         on_away: Callable[[], None] = lambda: None,
+        watcher: Watcher | None = None,
+        local_rules: Callable[[], bytes] = no_local_rules,
     ) -> None:
         self._settings = settings
         self._workers = workers
@@ -154,6 +120,11 @@ class Peer:
             clock=clock,
             in_hand=lambda: self._applier.in_hand,
             on_change=self._local_changed,
+            watcher=watcher,
+            rng=rng,
+            native=not settings.classic,
+            max_delete=settings.max_delete,
+            local_rules=local_rules,
         )
         self._fetcher = Fetcher(
             network=network,
@@ -192,6 +163,7 @@ class Peer:
             ),
             author=contents.author,
             policy=self._policy,
+            hint=self._indexer.hint,
             on_moved=self._tell,
             verify_twice=settings.verify_twice,
         )
@@ -232,6 +204,33 @@ class Peer:
             listener.close()
         return self._summary()
 
+    def controls(self, *, folder: str, restorer: Restorer, settler: Settler) -> PeerControls:
+        """What a person may ask of this peer, and tell it to do."""
+        settings = self._settings
+        return PeerControls(
+            facts=Facts(
+                folder=folder,
+                name=settings.name,
+                tracker=settings.tracker,
+                sends=settings.sends,
+                receives=settings.receives,
+                began=self._clock.monotonic(),
+            ),
+            trees=self._trees,
+            syncer=self._syncer,
+            indexer=self._indexer,
+            applier=self._applier,
+            announcer=lambda: self._announcer,
+            serving=lambda: self._serving,
+            restorer=restorer,
+            settler=settler,
+            workers=self._workers,
+            events=self._events,
+            clock=self._clock,
+            policy=self._policy,
+            stop=self.stop,
+        )
+
     def stop(self) -> None:
         """End `run` in order, soon; may be called from a signal."""
         self._end.set()
@@ -266,7 +265,12 @@ class Peer:
         return "::" if ":" in tracker.ip else "0.0.0.0"
 
     def _policy(self) -> Policy:
-        return Policy(now_s=self._clock.wall(), author=self._index.author, receives=self._settings.receives)
+        return Policy(
+            now_s=self._clock.wall(),
+            author=self._index.author,
+            receives=self._settings.receives,
+            ignored=self._indexer.is_ignored,
+        )
 
     def _directory_came(self, directory: DirectoryResponse, own_end: Endpoint) -> None:
         """A classic tracker told all that it knows."""

@@ -63,7 +63,7 @@ class Tracker:
         expire_s: float = EXPIRE_S,
         limits: Limits | None = None,
         epoch: Callable[[], str] = lambda: secrets.token_hex(8),
-        speaks_native: bool = False,
+        speaks_native: bool = True,
     ) -> None:
         self._network = network
         self._clock = clock

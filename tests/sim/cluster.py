@@ -17,7 +17,8 @@ from gsync.core.names import Endpoint
 from gsync.net.memory import MemoryNetwork
 from gsync.net.simulation import World, simulated
 from gsync.peer.events import Event, Events
-from gsync.peer.peer import Peer, Settings, Summary
+from gsync.peer.peer import Peer
+from gsync.peer.settings import Settings, Summary
 from gsync.storage.index import Index
 from gsync.storage.memory import MemoryFolder
 from gsync.storage.publisher import Publisher

@@ -1,0 +1,272 @@
+"""A running peer as it looks to a person, and the orders that it takes: what the commands ask for through the control socket.
+
+Given: the rooms of one peer. Remembers: the last events. Decides nothing: pictures are built by core/view.py and
+core/explanation.py from the trees as they are now, orders go to whoever carries such things out. Fulfils `web.controls.Controls`;
+one greenlet a request, several at a time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+from gsync.core.explanation import Explanation, explain
+from gsync.core.keeping import ConflictWaiting, Keep, Kept, copies_meant, original_of, waiting
+from gsync.core.model import Kind
+from gsync.core.names import Endpoint, RelPath
+from gsync.core.planner import Policy, plan
+from gsync.core.status import (
+    CONFLICTS_SHOWN,
+    Dialect,
+    ListedEntry,
+    LogLine,
+    PeerSeen,
+    Pending,
+    Restored,
+    Status,
+    TrackerSeen,
+    Trashed,
+)
+from gsync.core.view import View, conflict_copies, here, listed, peers_seen
+from gsync.errors import UnknownName
+from gsync.net.breathing import breathe
+from gsync.net.clock import Clock
+from gsync.peer import events as ev
+from gsync.peer.announcer import Announcer
+from gsync.peer.applier import Applier
+from gsync.peer.indexer import Indexer
+from gsync.peer.syncer import Syncer
+from gsync.peer.trees import Trees
+from gsync.storage.restoring import Restorer
+from gsync.storage.settling import Settler
+from gsync.storage.workers import Pool, Workers
+
+LOG_LINES: Final = 1000
+"""Events that `gsync log` can show; the oldest go first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What of a peer never changes while it runs."""
+
+    folder: str
+    name: str
+    tracker: Endpoint
+    sends: bool
+    receives: bool
+    began: float
+    """On the monotonic clock."""
+
+
+class PeerControls:
+    """Looks at, and gives orders to, the rooms that it is given."""
+
+    def __init__(
+        self,
+        *,
+        facts: Facts,
+        trees: Trees,
+        syncer: Syncer,
+        indexer: Indexer,
+        applier: Applier,
+        announcer: Callable[[], Announcer | None],
+        serving: Callable[[], Endpoint | None],
+        restorer: Restorer,
+        settler: Settler,
+        workers: Workers,
+        events: ev.Events,
+        clock: Clock,
+        policy: Callable[[], Policy],
+        stop: Callable[[], None],
+    ) -> None:
+        self._facts = facts
+        self._trees = trees
+        self._syncer = syncer
+        self._indexer = indexer
+        self._applier = applier
+        self._announcer = announcer
+        self._serving = serving
+        self._restorer = restorer
+        self._settler = settler
+        self._workers = workers
+        self._clock = clock
+        self._policy = policy
+        self._stop = stop
+        self._log: deque[LogLine] = deque(maxlen=LOG_LINES)
+        events.subscribe(self._observe)
+
+    def status(self) -> Status:
+        """The whole peer in one picture."""
+        facts, trees = self._facts, self._trees
+        copies = conflict_copies(trees.local, pause=breathe)
+        pending = self._pending()
+        return Status(
+            folder=facts.folder,
+            pid=os.getpid(),
+            name=facts.name,
+            serving=self._serving(),
+            tracker=self._tracker(),
+            uptime_s=self._clock.monotonic() - facts.began,
+            peers=len(peers_seen(trees.remote, pause=breathe)),
+            here=here(trees.local, pause=breathe),
+            offered=sum(not offer.is_deletion for offer in trees.remote.values()),
+            left=self._syncer.left,
+            left_bytes=self._syncer.left_bytes,
+            conflicts=len(copies),
+            conflict_names=tuple(copies[:CONFLICTS_SHOWN]),
+            held_deletions=len(self._indexer.held),
+            paused=self._syncer.is_paused,
+            sends=facts.sends,
+            receives=facts.receives,
+            in_sync=not pending.reason,
+            reason=pending.reason,
+        )
+
+    def settled(self) -> tuple[bool, str]:
+        """Whether an independent comparison of the folders would find them equal now, and why not."""
+        if reason := self._pending().reason:
+            return False, reason
+        if self._indexer.look().changed:  # everything, now: what no hint told is found, too
+            return False, "changes were just found in the folder"
+        announcer = self._announcer()
+        if announcer is not None and announcer.agrees() is False:
+            return False, "the tracker knows something that this peer does not, or the other way round"
+        reason = self._pending().reason
+        return not reason, reason
+
+    def listing(self, *, beneath: RelPath | None = None) -> Iterator[ListedEntry]:
+        """Every path that is known, in path order; or only those in this directory, at any depth, and itself."""
+        trees = self._trees
+        known = {*trees.local, *trees.buried, *trees.remote}
+        meant = [path for path in known if beneath is None or path == beneath or path.is_beneath(beneath)]
+        return listed(sorted(meant), self._view(), pause=breathe)
+
+    def peers(self) -> Sequence[PeerSeen]:
+        """Who offers anything now."""
+        return peers_seen(self._trees.remote, pause=breathe)
+
+    def explain(self, path: RelPath) -> Explanation:
+        """What is known of `path` and what will become of it; raises `UnknownName` where nothing is."""
+        trees = self._trees
+        planned = plan(
+            [path],
+            local=trees.local,
+            buried=trees.buried,
+            remote=trees.remote,
+            synced=trees.synced,
+            policy=self._policy(),
+        )
+        action = next((action for action in planned.actions if action.path == path), None)
+        waits = self._syncer.why_waiting(path)
+        explained = explain(
+            path, self._view(), action=action, waiting=waits, failure=self._syncer.last_failure(path) or ""
+        )
+        if explained is None:
+            raise UnknownName(f"nothing is known of {path}", advice="see what is: gsync ls")
+        return explained
+
+    def log(self, *, last: int) -> Sequence[LogLine]:
+        """The last events, oldest first."""
+        return list(self._log)[-last:] if last > 0 else []
+
+    def conflicts(self) -> Sequence[ConflictWaiting]:
+        """What waits for a person to choose."""
+        return list(waiting(conflict_copies(self._trees.local, pause=breathe), self._trees.local))
+
+    def keep(self, choice: Keep, names: Sequence[RelPath]) -> Iterator[Kept]:
+        """Settle these conflicts one by one."""
+        for copy in copies_meant(names, self._trees.local):
+            path = original_of(copy, self._trees.local)
+            kept = self._workers.run(Pool.DISK, self._settler.keep, choice, copy, path, known=dict(self._trees.local))
+            self._indexer.hint([copy, path, *([kept.stands_at] if kept.stands_at else [])])
+            yield kept
+
+    def trashed(self, *, beneath: RelPath | None = None) -> Iterator[Trashed]:
+        """What lies in the trash, newest box first."""
+        yield from self._workers.run(Pool.SCAN, self._restorer.listed, beneath=beneath)
+
+    def restore(self, names: Sequence[RelPath], *, box: str = "") -> Iterator[Restored]:
+        """Copy back the newest of each name, or the one in this box, as an edit."""
+        for one in self._workers.run(Pool.SCAN, self._restorer.meant, names, box=box):
+            restored = self._workers.run(Pool.DISK, self._restorer.restore, one)
+            self._indexer.hint([restored.path])
+            yield restored
+
+    def release(self) -> int:
+        """Let the deletions that are held back travel; how many there were."""
+        return self._indexer.release()
+
+    def pause(self) -> None:
+        """Change nothing in the folder until `resume`."""
+        self._syncer.pause()
+
+    def resume(self) -> None:
+        """Go on."""
+        self._syncer.resume()
+
+    def scan(self) -> int:
+        """Look at the whole folder now; how many paths had changed."""
+        return self._indexer.look().changed
+
+    def stop(self) -> None:
+        """End in order, soon after this has returned."""
+        self._stop()
+
+    def _view(self) -> View:
+        trees = self._trees
+        return View(
+            local=trees.local,
+            buried=trees.buried,
+            remote=trees.remote,
+            synced=trees.synced,
+            fetching=self._syncer.fetching(),
+            held=self._indexer.held,
+            ignored_by=self._ignored_by,
+        )
+
+    def _ignored_by(self, path: RelPath, kind: Kind) -> str:
+        return "a rule of what is left alone" if self._indexer.is_ignored(path, kind) else ""
+
+    def _tracker(self) -> TrackerSeen:
+        announcer = self._announcer()
+        if announcer is None:
+            return TrackerSeen(endpoint=self._facts.tracker, is_up=False, reason="it was not dialled yet")
+        return announcer.seen()
+
+    def _pending(self) -> Pending:
+        announcer, tracker = self._announcer(), self._tracker()
+        return Pending(
+            tracker_is_up=tracker.is_up,
+            paused=self._syncer.is_paused,
+            to_look_at=self._indexer.unfinished(),
+            to_fetch=self._syncer.left,
+            to_publish=self._syncer.to_publish + self._applier.waiting,
+            to_announce=announcer.waiting if announcer is not None else 0,
+            held=len(self._indexer.held),
+            kept_back=self._trees.kept_back(),
+            same_directory=self._same_directory(tracker.dialect),
+        )
+
+    def _same_directory(self, dialect: Dialect) -> bool | None:
+        """Whether what the tracker tells is what stands here; None where it tells too little to say."""
+        if dialect is not Dialect.NATIVE or not self._facts.receives or not self._facts.sends:
+            return None
+        return self._trees.agrees_with_remote()
+
+    def _observe(self, event: ev.Event) -> None:
+        if isinstance(event, ev.Progress | ev.Stats | ev.FileFetching | ev.FileStale):
+            return
+        facts = {field.name: _plain(getattr(event, field.name)) for field in fields(event)}
+        self._log.append(LogLine(time_s=self._clock.wall(), event=event.name, facts=facts))
+
+
+def _plain(value: Any) -> object:
+    """A fact as plain JSON."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return str(value)

@@ -1,0 +1,51 @@
+"""What a run of a peer was asked for, and what it came to: `Settings` and `Summary`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from gsync.core.deletions import HOLD_SHARE
+from gsync.core.names import Endpoint
+from gsync.errors import GsyncError
+from gsync.peer.fetcher import STALL_S
+
+FETCHES: Final = 16
+"""Files received at a time from sources that are known to be good (`--fetches`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a person can choose; `port` 0 picks a free one, `once` ends when all that can be had is here.
+
+    `classic` speaks edition 1 alone; `stats` tells each second how the peer itself is doing. `name` is what others may call this
+    peer. One that does not send serves and announces nothing of its own making; one that does not receive leaves its folder
+    alone. The limits are bytes a second over all connections, None: none. A scan that finds more than `max_delete` of all files
+    gone (a share) holds these deletions back.
+    """
+
+    tracker: Endpoint
+    port: int = 0
+    fetches: int = FETCHES
+    stall_s: float = STALL_S
+    once: bool = False
+    verify_twice: bool = False
+    classic: bool = False
+    stats: bool = False
+    name: str = ""
+    sends: bool = True
+    receives: bool = True
+    limit_up: int | None = None
+    limit_down: int | None = None
+    max_delete: float = HOLD_SHARE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a run did: files and bytes fetched, files left behind, and why."""
+
+    fetched: int
+    bytes: int
+    left: int
+    heard_tracker: bool
+    failures: tuple[GsyncError, ...] = ()
