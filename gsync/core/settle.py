@@ -9,8 +9,8 @@
     hints were lost                     OTHER_S, and then everything is looked at
 
 Each further hint about a path pushes its time, but never past CAP_S from the first one: a file that is written for ever is
-looked at now and then. A path that was announced within the last RECENT_S takes twice the time it took before, up to CAP_S:
-an appending log is not a version a line. Both names of a rename are looked at together, so that it is seen as one.
+looked at now and then. A path that was announced within the last RECENT_S takes twice the time it took before, up to CAP_S,
+unless it is gone: an appending log is not a version a line. Both names of a rename are looked at together, to be seen as one.
 
 Pure: the time is an argument. The watcher makes the hints, the indexer keeps one `Settling` and looks at what it says.
 """
@@ -30,6 +30,9 @@ OTHER_S: Final = 0.050
 AGAIN_S: Final = 0.001
 RECENT_S: Final = 1.0
 CAP_S: Final = 2.0
+
+MANY_GONE: Final = 100
+"""When more names than these vanish together, they wait until no more do (CAP_S at most): a large deletion must be seen whole."""
 
 PENDING_MAX: Final = 20_000
 """Paths that wait to be looked at; from more than these, looking at everything is cheaper."""
@@ -86,6 +89,7 @@ class _Wait:
     due_s: float
     floor_s: float
     settle_s: float
+    vanished: bool = False
     with_path: RelPath | None = None
 
 
@@ -103,7 +107,13 @@ class Settling:
         self._paces: Recent[RelPath, _Pace] = Recent(PACES_MAX)
         self._tries: dict[RelPath, int] = {}
         self._everything_s: float | None = None
+        self._gone_s = float("-inf")  # when something vanished last
         self._next_s: float | None = None  # nothing is due before; some of it may be due later
+
+    @property
+    def vanished(self) -> frozenset[RelPath]:
+        """Those of `pending` at which nothing stood any more: the old names of what was renamed are among them."""
+        return frozenset(path for path, wait in self._waits.items() if wait.vanished)
 
     @property
     def pending(self) -> frozenset[RelPath]:
@@ -116,7 +126,7 @@ class Settling:
             self._look_at_everything(now)
             return
         is_final = is_known and hint.what in (What.CLOSED, What.MOVED_IN)
-        self._settle(hint.path, KNOWN_S if is_final else OTHER_S, now)
+        self._settle(hint.path, KNOWN_S if is_final else OTHER_S, now, vanished=hint.what is What.VANISHED)
         before = self._waits.get(hint.came_from) if hint.came_from is not None else None
         if before is not None:
             before.with_path = hint.path
@@ -133,6 +143,10 @@ class Settling:
         if everything:
             self._everything_s = None
         due = {path for path, wait in self._waits.items() if wait.due_s <= now}
+        quiet_s = self._gone_s + OTHER_S
+        if now < quiet_s and sum(wait.vanished for wait in self._waits.values()) > MANY_GONE:
+            self._delay_gone(until_s=quiet_s)
+            due = {path for path in due if self._waits[path].due_s <= now}
         due -= {path for path in due if (other := self._waits[path].with_path) in self._waits and other not in due}
         for path in due:
             self._paces[path] = _Pace(self._waits.pop(path).settle_s, self._announced_s(path))
@@ -173,12 +187,19 @@ class Settling:
         wait = self._waits[path] = _Wait(first_s=now, due_s=now, floor_s=floor_s, settle_s=pace.settle_s)
         return wait
 
-    def _settle(self, path: RelPath, settle_s: float, now: float) -> None:
+    def _settle(self, path: RelPath, settle_s: float, now: float, *, vanished: bool) -> None:
         wait = self._wait(path, now)
         if wait is not None:
-            wait.settle_s = max(settle_s, wait.floor_s)
+            wait.vanished = vanished
+            self._gone_s = now if vanished else self._gone_s
+            wait.settle_s = settle_s if vanished else max(settle_s, wait.floor_s)
             wait.due_s = min(now + wait.settle_s, wait.first_s + CAP_S)
             self._wake_at(wait.due_s)
+
+    def _delay_gone(self, *, until_s: float) -> None:
+        for wait in self._waits.values():
+            if wait.vanished and wait.due_s < until_s:
+                wait.due_s = min(until_s, wait.first_s + CAP_S)
 
     def _look_at_everything(self, now: float) -> None:
         if self._everything_s is None:

@@ -20,6 +20,7 @@ from gsync.core.diff import Changes, Seen, diff, same_size_and_mtime
 from gsync.core.model import BuriedTree, FileMeta, Fingerprint, Kind, LocalTree
 from gsync.core.moves import paired
 from gsync.core.names import RelPath
+from gsync.errors import StorageError
 from gsync.peer.reading import Read, read_piece
 from gsync.storage.filesystem import Folder, Found, Skip, Skipped
 from gsync.storage.scanner import look_at, scan
@@ -34,9 +35,11 @@ class Question:
     """Where to look (None: everywhere), and what is known there.
 
     `local` is a copy, or only what is known at `paths` when no known directory is among them; `buried` may change meanwhile.
+    `vanished` names paths that are to be looked at later: what is seen new may be something that stood there.
     """
 
     paths: frozenset[RelPath] | None
+    vanished: frozenset[RelPath]
     local: LocalTree
     buried: BuriedTree
     author: str
@@ -82,6 +85,7 @@ def look(folder: Folder, question: Question) -> Answer:
             seen[path] = _seen(one, question.digests.get(path))
             if entry is not None:
                 known[path] = entry
+    known |= _renamed_away(folder, question, seen.keys() - known.keys(), seen)
     moved = dict(paired(known, seen))
     wanted = {
         path: one.fingerprint
@@ -111,6 +115,25 @@ def look(folder: Folder, question: Question) -> Answer:
         back=question.held & found.files.keys(),
         skipped=found.skipped,
     )
+
+
+def _renamed_away(
+    folder: Folder, question: Question, new: set[RelPath], seen: Mapping[RelPath, Seen]
+) -> dict[RelPath, FileMeta]:
+    """The entries at `vanished` that stand among the `new` paths now: both halves of a rename must be seen in one look."""
+    if not new or not question.vanished or question.paths is None:
+        return {}
+    names = known_at(question.vanished - question.paths, question.local)
+    candidates = {path: question.local[path] for path in names if path not in seen}
+    sources = paired(candidates, {path: seen[path] for path in new}).values()
+    return {path: candidates[path] for path in sources if not _stands(folder, path)}
+
+
+def _stands(folder: Folder, path: RelPath) -> bool:
+    try:
+        return folder.fingerprint(path) is not None
+    except StorageError:
+        return True  # or may stand
 
 
 def known_at(paths: frozenset[RelPath], local: LocalTree) -> set[RelPath]:

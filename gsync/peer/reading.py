@@ -54,15 +54,15 @@ class Begun:
 
     def read_on(self, budget: int) -> tuple[int, bool]:
         """Read about `budget` bytes; how many they were, and whether that was the end. Raises FileChanged, StorageError."""
-        before = self._hasher.size
-        while self._hasher.size - before < budget:
+        before, end = self._hasher.size, self.expected.size
+        while self._hasher.size < end and self._hasher.size - before < budget:
             piece = self._file.read_at(self._hasher.size, BLOCK_BYTES)
+            if not piece:
+                raise FileChanged(f"{self.path}: it was cut while it was read")
             self._hasher.update(piece)
-            if len(piece) < BLOCK_BYTES and not self._file.read_at(self._hasher.size, 1):
-                self._require_unchanged()
-                return self._hasher.size - before, True
-        self._require_unchanged()  # a large file that is being written is given up now and not at its end
-        return self._hasher.size - before, False
+        if self._file.changed():  # a large file that is being written is given up now, and not at its end
+            raise FileChanged(f"{self.path}: it was changed while it was read")
+        return self._hasher.size - before, self._hasher.size == end
 
     def read(self) -> Read:
         """Of a file that was read to its end."""
@@ -70,10 +70,6 @@ class Begun:
 
     def close(self) -> None:
         self._file.close()
-
-    def _require_unchanged(self) -> None:
-        if self._file.changed():
-            raise FileChanged(f"{self.path}: it was changed while it was read")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -148,11 +148,14 @@ class Scanning:
 
     def _question(self, paths: frozenset[RelPath] | None) -> Question:
         local = self._trees.local
-        if paths is not None and not any(path in local and local[path].kind is Kind.DIRECTORY for path in paths):
-            local = {path: local[path] for path in paths if path in local}
+        vanished = self._settling.vanished
+        asked = None if paths is None else paths | vanished
+        if asked is not None and not any(path in local and local[path].kind is Kind.DIRECTORY for path in asked):
+            local = {path: local[path] for path in asked if path in local}
         digests = self.unread.digests
         return Question(
             paths=paths,
+            vanished=vanished,
             local=dict(local),
             buried=self._trees.buried,
             author=self._index.author,

@@ -11,6 +11,7 @@ from gsync.core.settle import (
     AGAIN_S,
     CAP_S,
     KNOWN_S,
+    MANY_GONE,
     OTHER_S,
     PACES_MAX,
     PENDING_MAX,
@@ -110,6 +111,16 @@ def test_a_second_of_quiet_makes_a_path_quick_again(after_s: float, settle_s: fl
     assert when(settling) == pytest.approx(10 + after_s + settle_s)
 
 
+def test_what_is_gone_does_not_take_longer_because_it_was_announced() -> None:
+    settling = hinted(What.CLOSED)
+    when(settling)
+    settling.announced([A], now=1)
+    hinted(What.VANISHED, now=1.1, into=settling)
+    assert settling.vanished == {A}
+    assert when(settling) == pytest.approx(1.1 + OTHER_S)
+    assert settling.vanished == frozenset()
+
+
 def test_a_busy_path_does_not_slow_the_others() -> None:
     settling = hinted(What.CLOSED)
     when(settling)
@@ -207,6 +218,28 @@ def test_a_name_that_came_from_where_nothing_waits_waits_for_nothing() -> None:
     settling = Settling()
     settling.hint(Hint(path=B, what=What.MOVED_IN, came_from=A), is_known=True, now=0.0)
     assert settling.take(KNOWN_S) == Due(paths=frozenset({B}))
+
+
+@pytest.mark.parametrize(("count", "at_once"), [(MANY_GONE, 0), (MANY_GONE + 1, MANY_GONE + 1)])
+def test_when_many_names_vanish_they_are_looked_at_together(count: int, at_once: int) -> None:
+    settling = Settling()
+    for number in range(count):
+        hinted(What.VANISHED, path=RelPath(str(number)), now=number * 0.0001, into=settling)
+    now = settling.next_s()
+    assert now is not None
+    assert len(settling.take(now).paths) == (1 if not at_once else 0)
+    last = (count - 1) * 0.0001 + OTHER_S
+    assert len(settling.take(last).paths) == (at_once or count - 1)
+
+
+def test_names_that_vanish_without_end_are_looked_at_now_and_then() -> None:
+    settling = Settling()
+    for number in range(9000):
+        now = number * 0.0004
+        hinted(What.VANISHED, path=RelPath(str(number)), now=now, into=settling)
+        if settling.take(now):
+            break
+    assert now == pytest.approx(CAP_S)
 
 
 # Everything

@@ -352,6 +352,39 @@ def test_an_edit_in_a_directory_that_was_just_renamed_does_not_tear_it_apart(roo
     room.require_true()
 
 
+def test_what_is_moved_into_a_new_directory_is_moved_though_nobody_hears_where(room: Room) -> None:
+    for number in range(3):
+        room.folder.put(f"d{number}/a", b"%d" % number)
+    room.start()
+    reads = room.reads()
+    room.folder.mkdir("new")
+    for number in range(3):
+        gevent.sleep(0.004)
+        room.folder.rename(f"d{number}", f"new/d{number}")
+    gevent.sleep(1)
+    words = {name: word for _, name, word in room.told}
+    assert words["new/d2"] == "directory, was d2"
+    assert words["new/d2/a"] == "file, was d2/a"
+    assert words["d2/a"] == "gone"
+    assert reads == []
+    room.require_true()
+
+
+def test_a_directory_that_was_just_made_can_be_renamed(room: Room) -> None:
+    room.start()
+    room.folder.put("d/a", b"1")
+    gevent.sleep(0.2)
+    room.told.clear()
+    room.folder.rename("d", "f")
+    gevent.sleep(1)
+    assert {name: word for _, name, word in room.told} == {
+        "d": "gone",
+        "d/a": "gone",
+        "f": "directory, was d",
+        "f/a": "file, was d/a",
+    }
+
+
 def test_a_file_becomes_a_directory_and_a_file_again(room: Room) -> None:
     room.folder.put("a", b"1")
     room.start()

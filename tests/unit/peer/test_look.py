@@ -35,6 +35,7 @@ def known(folder: MemoryFolder, *, digest: str = "") -> dict[RelPath, FileMeta]:
 def asked(local: dict[RelPath, FileMeta], *, paths: Iterable[RelPath] | None = None, reads: bool = True) -> Question:
     return Question(
         paths=None if paths is None else frozenset(paths),
+        vanished=frozenset(),
         local=local,
         buried={},
         author="me",
