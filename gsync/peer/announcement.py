@@ -41,9 +41,14 @@ def everything(records: Iterable[Record]) -> Iterator[Announce]:
 
 
 def changes(records: Iterable[Record]) -> Iterator[Announce]:
-    """What changed, together if it fits into one piece."""
+    """What changed, to be told to others together."""
+    before: list[WireRecord] = []
     for piece in _pieces(records):
-        yield Announce(records=piece)
+        if before:
+            yield Announce(records=before, more=True)
+        before = piece
+    if before:
+        yield Announce(records=before)
 
 
 def withdrawals(paths: Iterable[RelPath]) -> Iterator[Withdraw]:

@@ -55,6 +55,7 @@ class Mirror:
         self._gathering: _Gathering | None = None
         self._seq = 0
         self._is_whole = False
+        self._unfinished: _Gathering | None = None  # what came of a change that goes on in the next delta
 
     @property
     def seq(self) -> int:
@@ -96,12 +97,13 @@ class Mirror:
         self._gathering = None
         self._marks, self._sum, self._seq = gathering.marks, total, gathering.seq
         self._is_whole = not gathering.overflowed
+        self._unfinished = None
         return gathering.news(whole=True)
 
     def take_delta(self, delta: Delta) -> News | None:
-        """What changed; None if it does not follow on what is known here, which then is not whole any more.
+        """What changed; None while it goes on in the next delta.
 
-        Raises `RemoteProtocolError`.
+        None, too, if it does not follow on what is known here, which then is not whole any more. Raises `RemoteProtocolError`.
         """
         if self._gathering is not None:
             self._gathering.hold(delta)
@@ -114,7 +116,12 @@ class Mirror:
         self._read(delta.held, gathering)
         gathering.lose(delta.lost)
         self._replace(gathering)
-        return gathering.news(whole=False)
+        if self._unfinished is not None:
+            gathering.follow(self._unfinished)
+            if len(gathering.offers) > RECORDS_MAX:
+                raise RemoteProtocolError(f"a change of more than {RECORDS_MAX} paths")
+        self._unfinished = gathering if delta.more else None
+        return None if delta.more else gathering.news(whole=False)
 
     def _read(self, held: Iterable[Held], into: _Gathering) -> None:
         for one in paused(held, self._pause):
@@ -171,6 +178,12 @@ class _Gathering:
             self.deltas.append(delta)
         else:
             self.overflowed = True
+
+    def follow(self, before: _Gathering) -> None:
+        """It goes on with what `before` has begun."""
+        self.offers = {**before.offers, **self.offers}
+        self.refused = [*before.refused, *self.refused][:REFUSALS_KEPT]
+        self.refusals += before.refusals
 
     def lose(self, paths: list[str]) -> None:
         for path in parse_paths(paths):

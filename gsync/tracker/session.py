@@ -131,7 +131,10 @@ class Session:
         self._announced += admission.taken
         if admission.refused:
             log.warning("records.refused remote=%s count=%d reason=%s", remote, admission.refused, admission.reason)
-        self._telling.note()
+        if said.more:
+            self._telling.hold(self._talk.number)
+        else:
+            self._telling.release(self._talk.number)
         if said.all and not self._is_whole and self._join is not None:
             self._is_whole = True
             self._on_whole(self._join, self._announced)

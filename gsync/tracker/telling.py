@@ -30,6 +30,9 @@ QUIET_S: Final = 0.1
 GATHER_S: Final = 0.05
 """How long changes are gathered when they come thick."""
 
+HELD_S: Final = 2.0
+"""How long changes wait for the rest of an announcement that comes in pieces; then what is here is told."""
+
 HOLDERS_S: Final = 0.5
 """How often it is told that records which everybody knows have further holders."""
 
@@ -57,6 +60,8 @@ class Telling:
         self._rows: dict[int, PeerRow] = {}
         self._new_rows: dict[int, PeerRow] = {}
         self._news = Event()
+        self._unfinished: set[int] = set()
+        self._all_finished = Event()
         self._told_at = self._holders_told_at = -HOLDERS_S
         self.seq = 0
         self.meetings = 0
@@ -71,6 +76,19 @@ class Telling:
         """The registry, or what classic peers offer, may have changed."""
         self._news.set()
 
+    def hold(self, number: int) -> None:
+        """This peer has begun to announce changes that belong together, and will go on."""
+        self._unfinished.add(number)
+        self._all_finished.clear()
+        self._news.set()
+
+    def release(self, number: int) -> None:
+        """What this peer announced is complete; others are told."""
+        self._unfinished.discard(number)
+        if not self._unfinished:
+            self._all_finished.set()
+        self._news.set()
+
     def meet(self, row: PeerRow) -> None:
         """A peer may be named as a holder from now on, or is reached elsewhere than before."""
         if self._rows.get(row.n) != row:
@@ -80,6 +98,7 @@ class Telling:
 
     def part(self, number: int) -> None:
         """This peer is gone, as a holder and as a listener; nothing, if it was neither."""
+        self.release(number)
         self._listeners.pop(number, None)
         self._rows.pop(number, None)
         self._new_rows.pop(number, None)
@@ -110,10 +129,10 @@ class Telling:
             if self._registry.has_changes or self._new_rows:
                 self._gather()
                 self._introduce()
-                self._tell(self._registry.take_changes)
+                self._tell(self._registry.take_changes, belongs_together=lambda: self._registry.has_changes)
                 self._told_at = self._clock.monotonic()
             if self._holders_due_s() == 0.0:
-                self._tell(self._registry.take_better_known)
+                self._tell(self._registry.take_better_known, belongs_together=lambda: False)
                 self._holders_told_at = self._clock.monotonic()
 
     def _introduce(self) -> None:
@@ -125,6 +144,8 @@ class Telling:
     def _gather(self) -> None:
         if self._clock.monotonic() < self._told_at + QUIET_S:
             gevent.sleep(GATHER_S)
+        if self._unfinished:
+            self._all_finished.wait(HELD_S)
 
     def _holders_due_s(self) -> float | None:
         """In how many seconds further holders are to be told; None where there are none."""
@@ -136,10 +157,10 @@ class Telling:
         for path in paused(self._directory.take_classic_changes(), breathe):
             self._registry.note_classic(path, self._directory.classic(path))
 
-    def _tell(self, take: Callable[[int], Sequence[Told]]) -> None:
+    def _tell(self, take: Callable[[int], Sequence[Told]], *, belongs_together: Callable[[], bool]) -> None:
         while told := take(PIECE_BYTES):
             self._introduce()
-            change = frame(delta_header(self.seq, self.seq + 1, told))
+            change = frame(delta_header(self.seq, self.seq + 1, told, more=belongs_together()))
             self.seq += 1
             for listener in self._listeners.values():
                 listener.tell(change)

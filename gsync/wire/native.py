@@ -69,10 +69,15 @@ class Join(_Message, tag="join"):
 
 
 class Announce(_Message, tag="announce"):
-    """What this peer holds now, or has deleted; a scan's changes stand together. `all` marks the last piece of everything."""
+    """What this peer holds now, or has deleted. `all` marks the last piece of everything.
+
+    With `more` the changes of one scan go on in the next piece: they are told to others together, so that a rename of thousands of
+    files is not taken for so many deletions.
+    """
 
     records: list[WireRecord] = []
     all: bool = False
+    more: bool = False
 
 
 class Withdraw(_Message, tag="withdraw"):
@@ -120,12 +125,16 @@ class Snapshot(_Message, tag="snapshot"):
 
 
 class Delta(_Message, tag="delta"):
-    """What changed from `prev` to `seq`: records that win now, with holders, and `lost` paths, which nobody offers any more."""
+    """What changed from `prev` to `seq`: records that win now, with holders, and `lost` paths, which nobody offers any more.
+
+    With `more` the next delta belongs to it: nothing is to be done before that is here.
+    """
 
     prev: Id
     seq: Id
     held: list[Held] = []
     lost: list[Text] = []
+    more: bool = False
 
 
 class Ack(_Message, tag="ack"):

@@ -40,6 +40,7 @@ class _Delta(Struct, tag_field="t", tag="delta", omit_defaults=True):
     seq: int
     held: list[_Held] = []
     lost: list[str] = []
+    more: bool = False
 
 
 def snapshot_header(seq: int, told: Iterable[Told], *, last: bool) -> bytes:
@@ -47,10 +48,10 @@ def snapshot_header(seq: int, told: Iterable[Told], *, last: bool) -> bytes:
     return _ENCODER.encode(_Snapshot(seq=seq, held=_held(told), last=last))
 
 
-def delta_header(prev: int, seq: int, told: Sequence[Told]) -> bytes:
-    """The header of a delta."""
+def delta_header(prev: int, seq: int, told: Sequence[Told], *, more: bool = False) -> bytes:
+    """The header of a delta; `more` of the same change follows in the next one."""
     lost = [str(one.path) for one in told if not one.spelled]
-    return _ENCODER.encode(_Delta(prev=prev, seq=seq, held=_held(told), lost=lost))
+    return _ENCODER.encode(_Delta(prev=prev, seq=seq, held=_held(told), lost=lost, more=more))
 
 
 def _held(told: Iterable[Told]) -> list[_Held]:

@@ -135,3 +135,9 @@ def test_whatever_is_a_name_arrives_as_it_is(texts: list[str]) -> None:
     arrived = [one for piece in pieces if isinstance(piece, Announce) for one in parse_records(piece.records)[0]]
     assert [one.path for one in arrived] == good
     assert msgspec.json.decode(header(Announce(all=True))) == {"t": "announce", "all": True}
+
+
+def test_the_pieces_of_one_change_say_that_more_comes() -> None:
+    pieces = list(changes(many(2 * PIECE_RECORDS + 1)))
+    assert [piece.more for piece in pieces] == [True, True, False]
+    assert [piece.more for piece in everything(many(2 * PIECE_RECORDS + 1))] == [False, False, False]

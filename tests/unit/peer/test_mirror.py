@@ -325,3 +325,40 @@ def test_snapshot_and_deltas_come_to_the_same_as_a_later_snapshot(
     assert known.digest == digest_of(*of(state))
     assert known.is_whole
     assert known.seq == len(steps) + 1
+
+
+# Changes that come in several deltas
+
+
+def more(prev: int, seq: int, *records: Record) -> Delta:
+    return Delta(prev=prev, seq=seq, held=[held(one, 1) for one in records], more=True)
+
+
+def test_a_change_that_comes_in_several_deltas_is_one_piece_of_news() -> None:
+    known = a_mirror()
+    known.take_piece(snapshot(A))
+    assert known.take_delta(more(1, 2, B)) is None
+    assert known.take_delta(more(2, 3, C)) is None
+    assert (known.seq, known.digest, known.is_whole) == (3, digest_of(A, B, C), True)
+    assert part(known.take_delta(delta(3, 4, D, lost=("a",)))) == {**offers(B, C, D), path("a"): None}
+
+
+def test_a_snapshot_in_the_middle_of_a_change_has_all_of_it() -> None:
+    known = a_mirror()
+    known.take_piece(snapshot(A))
+    known.take_delta(more(1, 2, B))
+    assert whole(known.take_piece(snapshot(A, B, C, seq=3))) == offers(A, B, C)
+    assert part(known.take_delta(delta(3, 4, D))) == offers(D)
+
+
+def test_a_change_that_never_ends_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirror, "RECORDS_MAX", 3)
+    known = a_mirror()
+    known.take_piece(snapshot(seq=1))
+    for number in range(4):
+        lost = Delta(prev=number + 1, seq=number + 2, lost=[f"gone {number}"], more=True)
+        if number < 3:
+            assert known.take_delta(lost) is None
+        else:
+            with pytest.raises(RemoteProtocolError, match="more than 3"):
+                known.take_delta(lost)

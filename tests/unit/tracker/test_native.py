@@ -16,7 +16,7 @@ from gsync.net.memory_stream import PIPE_BYTES
 from gsync.tracker import backlog as backlog_module
 from gsync.tracker.events import PeerJoined, PeerLeft
 from gsync.tracker.session import LOCATED_MAX
-from gsync.tracker.telling import GATHER_S, HOLDERS_S, QUIET_S
+from gsync.tracker.telling import GATHER_S, HELD_S, HOLDERS_S, QUIET_S
 from gsync.wire.frames import frame
 from gsync.wire.native import (
     PIECE_BYTES,
@@ -34,7 +34,7 @@ from gsync.wire.native import (
     Withdraw,
     header,
 )
-from gsync.wire.records import WireRecord
+from gsync.wire.records import WireRecord, wire_record
 from tests.unit.tracker.world import Caller, NativeCaller, Swarm, swarm
 
 DIGEST = digest_of_bytes(b"content")
@@ -270,6 +270,43 @@ def test_what_was_announced_together_is_told_together() -> None:
         other.hear()
         (delta,) = other.of(Delta)
         assert [held.r.p for held in delta.held] == ["old", "new"]
+
+
+def test_a_change_in_several_pieces_is_told_when_the_last_one_is_here() -> None:
+    with swarm() as world:
+        author, other = joined(world, 2, record("old", x=1)), joined(world, 3)
+        other.heard.clear()
+        author.tell(Announce(records=[wire_record(record("old", x=2, mtime=6, deleted=True))], more=True))
+        other.hear(within_s=HELD_S / 2)
+        assert other.of(Delta) == []
+        author.tell(Announce(records=[wire_record(record("new", x=1))]))
+        other.hear()
+        (delta,) = other.of(Delta)
+        assert [held.r.p for held in delta.held] == ["old", "new"]
+
+
+def test_a_change_whose_rest_does_not_come_holds_others_up_for_a_moment_only() -> None:
+    with swarm() as world:
+        author, other = joined(world, 2), joined(world, 3)
+        other.heard.clear()
+        author.tell(Announce(records=[wire_record(record("a", x=1))], more=True))
+        world.later(HELD_S + QUIET_S)
+        other.hear()
+        assert len(other.records()) == 1
+
+
+def test_a_long_change_is_told_in_deltas_that_say_that_more_comes() -> None:
+    with swarm() as world:
+        author, other = joined(world, 2), joined(world, 3)
+        other.heard.clear()
+        long = [wire_record(record(f"{number:04}".ljust(200, "x"), x=1)) for number in range(600)]
+        author.tell(Announce(records=long[:300], more=True))
+        author.tell(Announce(records=long[300:]))
+        world.later(HELD_S)
+        other.hear()
+        told = [delta.more for delta in other.of(Delta)]
+        assert len(told) > 1
+        assert told == [True] * (len(told) - 1) + [False]
 
 
 def test_the_second_holder_is_told_and_the_author_hears_of_its_own_announcement() -> None:
