@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 import gevent
@@ -16,7 +16,7 @@ EVERY_S: Final = 1.0
 
 
 class Receiver(Protocol):
-    """The counts of the fetcher."""
+    """The counts of whoever receives contents: the classic fetcher, or the native links."""
 
     @property
     def bytes_received(self) -> int: ...
@@ -28,8 +28,10 @@ class Receiver(Protocol):
 class Meter:
     """Reads the counts of its neighbours; `failed` goes on growing while this runs."""
 
-    def __init__(self, *, fetcher: Receiver, failed: Mapping[Cause, int], events: Events, lag: LoopLag) -> None:
-        self._fetcher = fetcher
+    def __init__(
+        self, *, receivers: Sequence[Receiver], failed: Mapping[Cause, int], events: Events, lag: LoopLag
+    ) -> None:
+        self._receivers = receivers
         self._failed = failed
         self._events = events
         self._lag = lag
@@ -48,9 +50,9 @@ class Meter:
     def _tell(self) -> None:
         self._events.tell(
             Stats(
-                bytes_received=self._fetcher.bytes_received,
+                bytes_received=sum(receiver.bytes_received for receiver in self._receivers),
                 failed=dict(self._failed),
-                late=self._fetcher.late_timeouts,
+                late=sum(receiver.late_timeouts for receiver in self._receivers),
                 greenlets=_greenlets(),
                 lag_ms=tuple(round(ms, 3) for ms in self._lag.take()),
             )

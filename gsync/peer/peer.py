@@ -167,7 +167,12 @@ class Peer:
             on_moved=self._tell,
             verify_twice=settings.verify_twice,
         )
-        self._meter = Meter(fetcher=self._fetcher, failed=self._syncer.failed, events=events, lag=LoopLag(clock))
+        self._meter = Meter(
+            receivers=(self._fetcher, self._links.counts),
+            failed=self._syncer.failed,
+            events=events,
+            lag=LoopLag(clock),
+        )
         self._announcer: Announcer | None = None
         self._serving: Endpoint | None = None
         self._heard_tracker = False

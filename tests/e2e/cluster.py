@@ -205,6 +205,7 @@ class Cluster:
         runtime.mkdir(mode=0o700)
         self._env = {k: v for k, v in os.environ.items() if k not in {"NO_COLOR", "TERM", "PYTHONPATH"}}
         self._env["XDG_RUNTIME_DIR"] = str(runtime)
+        self._env["PYTHONPATH"] = str(REPOSITORY)  # this checkout, whichever one the interpreter has installed
         self.programs: list[Program] = []
 
     def folder(self, name: str) -> Path:

@@ -15,26 +15,27 @@ from tests.unit.peer.world import Heard
 
 
 class Counts:
-    """A fetcher that only counts."""
+    """A receiver that only counts."""
 
     bytes_received = 0
     late_timeouts = 0
 
 
 def test_counts_are_told_each_second_and_once_more_at_the_end() -> None:
-    heard, counts, failed = Heard(), Counts(), Counter[Cause]()
+    heard, counts, native, failed = Heard(), Counts(), Counts(), Counter[Cause]()
     with simulated() as world:
-        meter = Meter(fetcher=counts, failed=failed, events=heard.events, lag=LoopLag(world.clock))
+        meter = Meter(receivers=(counts, native), failed=failed, events=heard.events, lag=LoopLag(world.clock))
         with TaskGroup() as tasks:
             tasks.spawn(meter.run)
             gevent.sleep(1.1)
             failed[Cause.STALLED] += 1
             counts.bytes_received, counts.late_timeouts = 7, 2
+            native.bytes_received, native.late_timeouts = 50, 1
             gevent.sleep(0.4)
             tasks.cancel()
     first, last = heard.of(Stats)
     assert isinstance(first, Stats)
     assert isinstance(last, Stats)
     assert (first.failed, first.bytes_received, first.late, len(first.lag_ms)) == ({}, 0, 0, 49)
-    assert (last.failed, last.bytes_received, last.late) == ({Cause.STALLED: 1}, 7, 2)
+    assert (last.failed, last.bytes_received, last.late) == ({Cause.STALLED: 1}, 57, 3)
     assert first.greenlets >= 2
