@@ -1,8 +1,9 @@
 """Getting something back from the trash: it is copied into the folder as a person would copy it, as one more edit.
 
 What stands in its place goes to the trash in turn, as something that nobody may have seen: nothing is lost by restoring. The copy
-is whole and durable before it takes the name, by the same renames as everything else. Blocking; called by the peer, or by
-`gsync restore` where none runs. Whoever calls tells the indexer to look: to the index this is somebody's edit.
+is whole and durable before it takes the name, by the same renames as everything else. Blocking; called by the peer (in the
+one thread that changes names, `Pool.DISK`), or by `gsync restore` where none runs. The peer tells its indexer to look: to the
+index this is somebody's edit.
 """
 
 from __future__ import annotations

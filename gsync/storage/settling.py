@@ -7,7 +7,8 @@
     BOTH     gets a plain name beside it    stays
 
 Deletes nothing. What goes to the trash goes there as superseded if it is what the index knows, else as something that nobody may
-have seen. Blocking; called by the peer, which then looks at these names as at any other change.
+have seen. Blocking; called by the peer in the one thread that changes names (`Pool.DISK`), which then looks at these names
+as at any other change.
 """
 
 from __future__ import annotations
