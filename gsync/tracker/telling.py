@@ -57,6 +57,7 @@ class Telling:
         self._clock = clock
         self._epoch = epoch
         self._listeners: dict[int, Listener] = {}
+        self._attended: dict[int, int] = {}  # how many had been met when a listener was told who is who
         self._rows: dict[int, PeerRow] = {}
         self._new_rows: dict[int, PeerRow] = {}
         self._news = Event()
@@ -100,6 +101,7 @@ class Telling:
         """This peer is gone, as a holder and as a listener; nothing, if it was neither."""
         self.release(number)
         self._listeners.pop(number, None)
+        self._attended.pop(number, None)
         self._rows.pop(number, None)
         self._new_rows.pop(number, None)
 
@@ -109,6 +111,7 @@ class Telling:
         for introduction in _introductions(self._rows):
             listener.say(introduction)
         self._listeners[number] = listener
+        self._attended[number] = self.meetings
 
     def introduce_to(self, listener: Listener) -> None:
         """Let it know the peers that the others will hear of in a moment."""
@@ -138,8 +141,9 @@ class Telling:
     def _introduce(self) -> None:
         introductions, self._new_rows = _introductions(self._new_rows), {}
         for introduction in introductions:
-            for listener in self._listeners.values():
-                listener.say(introduction)
+            for number, listener in self._listeners.items():
+                if self._attended[number] < self.meetings:
+                    listener.say(introduction)
 
     def _gather(self) -> None:
         if self._clock.monotonic() < self._told_at + QUIET_S:

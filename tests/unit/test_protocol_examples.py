@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import get_args
 
+import msgspec
 import pytest
 
 from gsync.cli import conflicts, demo, listing, orders, restore, run, status, stress, tracker, wait, why
@@ -23,7 +24,7 @@ from gsync.cli.main import COMMANDS
 from gsync.core.directory import Directory
 from gsync.core.holders import PeerId
 from gsync.core.ignore import is_ignored
-from gsync.core.model import Offer
+from gsync.core.model import Offer, Source
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.vouching import Ticket, Vouching
 from gsync.errors import NameRefused, RemoteProtocolError
@@ -33,8 +34,11 @@ from gsync.tracker.responses import Asker, Responses
 from gsync.wire.answers import AnswerReader, Ending
 from gsync.wire.classic import encode_initial, encode_keepalive, parse_directory, parse_peer_message
 from gsync.wire.foreign import dialled_endpoint, mtime_s
+from gsync.wire.frames import FrameSplitter, frame
 from gsync.wire.framing import DIRECTORY_LIMIT_BYTES, JsonSplitter
 from gsync.wire.messages import Initial, Keepalive, Refusal
+from gsync.wire.native import header
+from gsync.wire.records import WireRecord, parse_record
 from gsync.wire.requests import (
     Edition,
     NativeStart,
@@ -45,6 +49,7 @@ from gsync.wire.requests import (
     Unfinished,
     Unservable,
 )
+from tests.unit.tracker.world import Caller, NativeCaller, Swarm, swarm
 
 DOCS = Path(__file__).parents[2] / "docs"
 TRACKER_IP = "192.0.2.1"
@@ -139,6 +144,7 @@ def run_directory(lines: tuple[str, ...]) -> list[str]:
     directory = parse_directory(to_bytes(message[2:]))
     offers = [f"= {name} at {offer.version.mtime_s} from {sources(offer)}" for name, offer in directory.offers.items()]
     tracker = "a tracker of ours" if directory.from_gsync else "a foreign tracker"
+    tracker = "a native tracker" if directory.from_native else tracker
     return [message, f"= from {tracker}", *offers, *refusals(directory.refused)]
 
 
@@ -303,6 +309,85 @@ def judge_dial(value: str) -> str:
     return "good" if dialled_endpoint(ip, int(port)) == Endpoint(ip, int(port)) else "another address"
 
 
+def judge_record(value: str) -> str:
+    parse_record(msgspec.json.decode(value, type=WireRecord))
+    return "good"
+
+
+def run_frames(lines: tuple[str, ...]) -> list[str]:
+    """The headers come out where the example says."""
+    splitter, said = FrameSplitter(), list[str]()
+    for line in lines:
+        if not line.startswith("> "):
+            continue
+        said.append(line)
+        splitter.feed(to_bytes(line[2:]))
+        try:
+            said += [f"< {escaped(found)}" for found in iter(splitter.next, None)]
+        except RemoteProtocolError as error:
+            said.append(f"= refused: {error}")
+    return said
+
+
+def run_going_native(lines: tuple[str, ...]) -> list[str]:
+    """A peer and a tracker of ours, from the first byte to the first frame."""
+    said: list[str] = []
+    with swarm() as world:
+        peer = world.caller()
+        for line in lines:
+            if not line.startswith("> "):
+                continue
+            said.append(line)
+            peer.say(to_bytes(line[2:]))
+            came = peer.raw()
+            said += [f"< {escaped(came)}"] if came else []
+            said += ["= frames"] if came.endswith(b"\0") else []
+            said += ["= closed"] if peer.is_closed() else []
+    return said
+
+
+def run_native_tracker(lines: tuple[str, ...]) -> list[str]:
+    """A tracker of ours and native peers: the headers of the frames; between two lines of theirs there are two quiet seconds."""
+    said: list[str] = []
+    peers: dict[str, Caller] = {}
+    with swarm() as world:
+        for line in lines:
+            ip, verb, rest = f"{line} ".split(" ", 2)
+            if verb in ("<", "hears"):
+                continue
+            said.append(line)
+            if ip not in peers:
+                peers[ip] = _native_or_classic(world, int(ip.rpartition(".")[2]), verb)
+            _do(peers, ip, verb, to_bytes(rest.strip()))
+            world.later(2.0)
+            said += [f"{name} {told}" for name, peer in peers.items() for told in _told(peer)]
+    return said
+
+
+def _native_or_classic(world: Swarm, number: int, verb: str) -> Caller:
+    if verb == "says":
+        return world.caller(number)
+    peer = world.native(number)
+    peer.negotiate()
+    return peer
+
+
+def _do(peers: dict[str, Caller], ip: str, verb: str, said: bytes) -> None:
+    match verb:
+        case "leaves":
+            peers.pop(ip).leave()
+        case "says":
+            peers[ip].say(said)
+        case _:
+            peers[ip].say(frame(said))
+
+
+def _told(peer: Caller) -> list[str]:
+    if isinstance(peer, NativeCaller):
+        return [f"< {escaped(header(told))}" for told in peer.hear()]
+    return [f"hears {line}" for line in peer.raw().decode().splitlines()]
+
+
 RUNNERS: dict[str, Callable[[tuple[str, ...]], list[str]]] = {
     "split": run_split,
     "peer message": run_peer_message,
@@ -316,12 +401,16 @@ RUNNERS: dict[str, Callable[[tuple[str, ...]], list[str]]] = {
     "ignored": judged(judge_ignored),
     "mtimes": judged(judge_mtime),
     "dials": judged(judge_dial),
+    "records": judged(judge_record),
+    "frames": run_frames,
+    "going native": run_going_native,
+    "native tracker": run_native_tracker,
 }
 
 
 def escaped(raw: bytes) -> str:
-    r"""`raw` as the examples spell it; of the bytes that come back, only backslash, \n and \t need it."""
-    return raw.decode().replace("\\", "\\\\").replace("\n", r"\n").replace("\t", r"\t")
+    r"""`raw` as the examples spell it; of the bytes that come back, only backslash, \n, \t and \0 need it."""
+    return raw.decode().replace("\\", "\\\\").replace("\n", r"\n").replace("\t", r"\t").replace("\0", r"\0")
 
 
 def in_order(response: bytes) -> str:
@@ -338,7 +427,13 @@ def refusals(refused: tuple[Refusal, ...]) -> list[str]:
 
 
 def sources(offer: Offer) -> str:
-    return ", ".join(f"{source.endpoint}{' (ours)' if source.speaks_gsync else ''}" for source in offer.sources)
+    return ", ".join(f"{source.endpoint}{_kind(source)}" for source in offer.sources)
+
+
+def _kind(source: Source) -> str:
+    if source.speaks_native:
+        return " (native)"
+    return " (ours)" if source.speaks_gsync else ""
 
 
 @pytest.mark.parametrize("example", examples(), ids=str)
