@@ -21,6 +21,7 @@ from gsync.peer.peer import Peer
 from gsync.peer.settings import Settings, Summary
 from gsync.storage.index import Index
 from gsync.storage.memory import MemoryFolder
+from gsync.storage.memory_watcher import MemoryWatcher
 from gsync.storage.publisher import Publisher
 from gsync.storage.workers import InlineWorkers
 from gsync.tracker.tracker import Tracker
@@ -61,6 +62,7 @@ class Machine:
             clock=clock,
             rng=self._cluster.rng,
             events=events,
+            watcher=MemoryWatcher(self.folder.disk) if self._cluster.watches else None,
         )
 
         def run(peer: Peer) -> None:
@@ -85,6 +87,13 @@ class Machine:
         self.folder.crash()
 
     @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing waits to be looked at, told, fetched or carried out."""
+        assert self._peer is not None
+        peer = self._peer
+        return peer._syncer.is_at_rest and not peer._indexer.unfinished()
+
+    @property
     def is_running(self) -> bool:
         return self._running is not None and not self._running.dead
 
@@ -101,7 +110,8 @@ class Machine:
 class Cluster:
     """The swarm: `machines` are made by `machine`, the tracker is started and stopped by its two methods."""
 
-    def __init__(self, world: World, base: Path, *, seed: int, latency_s: tuple[float, float]) -> None:
+    def __init__(self, world: World, base: Path, *, seed: int, latency_s: tuple[float, float], watches: bool) -> None:
+        self.watches = watches
         self.world = world
         self.rng = random.Random(seed)
         self.network = MemoryNetwork(rng=self.rng, latency_s=latency_s)
@@ -169,10 +179,12 @@ class Cluster:
 
 
 @contextmanager
-def cluster(base: Path, *, seed: int = 1, latency_s: tuple[float, float] = (0.001, 0.02)) -> Iterator[Cluster]:
-    """A swarm in a simulated world, with a tracker that is already running."""
+def cluster(
+    base: Path, *, seed: int = 1, latency_s: tuple[float, float] = (0.001, 0.02), watches: bool = False
+) -> Iterator[Cluster]:
+    """A swarm in a simulated world, with a tracker that is already running; its folders are watched if it `watches`."""
     with simulated() as world:
-        swarm = Cluster(world, base, seed=seed, latency_s=latency_s)
+        swarm = Cluster(world, base, seed=seed, latency_s=latency_s, watches=watches)
         swarm.start_tracker()
         yield swarm
         for machine in swarm.machines:
