@@ -49,7 +49,7 @@ class Machine:
         events = Events()
         events.subscribe(self.events.append)
         clock = self._cluster.world.clock
-        index = Index.open(self.index_at, root_id=self.folder.root_id)
+        index = Index.open(self.index_at, root_id=self.folder.root_id, random_hex=self._cluster.random_hex)
         publisher = Publisher(self.folder, index, clock=clock.monotonic, wall_clock=clock.wall)
         publisher.recover()
         self._peer = Peer(
@@ -119,6 +119,10 @@ class Cluster:
         self._base = base
         self._listener: object = None
         self.tracker: Tracker | None = None
+
+    def random_hex(self, count: int) -> str:
+        """Hex digits of `count` random bytes, the same in each run of a seed."""
+        return self.rng.randbytes(count).hex()
 
     def start_tracker(self) -> None:
         """A tracker that knows nothing yet."""
