@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import get_args
 
+import gevent
 import msgspec
 import pytest
 
@@ -28,6 +29,7 @@ from gsync.core.model import Offer, Source
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.vouching import Ticket, Vouching
 from gsync.errors import NameRefused, RemoteProtocolError
+from gsync.net.simulation import simulated
 from gsync.peer.events import Cause, Event
 from gsync.tracker.events import TrackerEvent
 from gsync.tracker.responses import Asker, Responses
@@ -49,6 +51,8 @@ from gsync.wire.requests import (
     Unfinished,
     Unservable,
 )
+from tests.unit.peer.native_world import Shop, Talker
+from tests.unit.peer.world import THERE, Lan
 from tests.unit.tracker.world import Caller, NativeCaller, Swarm, swarm
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -232,6 +236,36 @@ def run_request(lines: tuple[str, ...]) -> list[str]:
     return said
 
 
+def run_peer_link(lines: tuple[str, ...]) -> list[str]:
+    """Headers are said to a serving peer; its answers come as header and body."""
+    name, _, content = lines[0].removeprefix("serves ").partition(": ")
+    said = [lines[0]]
+    with simulated() as world:
+        lan = Lan(world)
+        shop = Shop(world, lan, {name: content.encode()})
+        with lan.here.dial(THERE) as stream:
+            talker = Talker(stream, begins=True)
+            for line in lines[1:]:
+                if line.startswith("> "):
+                    stream.send(frame(line.removeprefix("> ").encode()))
+                    said += [line, *_answers(talker)]
+        shop.close()
+    return said
+
+
+def _answers(talker: Talker) -> list[str]:
+    """What is answered until nothing more comes."""
+    came: list[str] = []
+    with gevent.Timeout(1.0, False):
+        try:
+            while True:
+                heard = talker.hear()
+                came.append(f"< {header(heard.message).decode()} {heard.body.decode()}".rstrip())
+        except EOFError:
+            came.append("= the link ends")
+    return came
+
+
 def meaning(reading: Reading) -> str:
     match reading:
         case Request():
@@ -396,6 +430,7 @@ RUNNERS: dict[str, Callable[[tuple[str, ...]], list[str]]] = {
     "spelling": run_spelling,
     "answer": run_answer,
     "request": run_request,
+    "peer link": run_peer_link,
     "vouching": run_vouching,
     "names": judged(judge_name),
     "ignored": judged(judge_ignored),
