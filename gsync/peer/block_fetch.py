@@ -16,6 +16,7 @@ from gevent.event import Event
 from gsync.core.model import Record, Source
 from gsync.core.swarm import Swarm
 from gsync.errors import ProtocolError, TransportError
+from gsync.net.breathing import breathe
 from gsync.net.clock import Clock
 from gsync.net.tasks import TaskGroup
 from gsync.peer.assembly import Assembly
@@ -89,6 +90,7 @@ class BlockFetch:
         while (number := self._awaited_claim(source)) is not None:
             with self._links.link(source.endpoint, Use.BULK) as link:
                 self._draught(link, source).run(number)
+            breathe()  # whoever waits for the link has it before we ask again
 
     def _awaited_claim(self, source: Source) -> int | None:
         """The next block for `source`; None once nothing is missing."""
@@ -104,6 +106,10 @@ class BlockFetch:
     def claim(self, source: Source) -> int | None:
         """For a draught: the next block that `source` should be asked for, if there is one now."""
         return self._swarm.claim(source, now=self._clock.monotonic())
+
+    def is_link_awaited(self, source: Source) -> bool:
+        """For a draught: whether somebody else needs the link."""
+        return self._links.is_awaited(source.endpoint, Use.BULK)
 
     def came(self, number: int) -> None:
         """For a draught: block `number` is here, and is what it should be."""

@@ -27,10 +27,16 @@ BUFFERS_A_LINK: Final = 4
 """Blocks of one link that are being received or written; then the socket waits for the disk."""
 
 
+TURN_BLOCKS: Final = 32
+"""After so many blocks a link goes to whoever waits for one: a small file is not kept by two huge ones."""
+
+
 class Claims(Protocol):
     """Says which block is next, and hears which ones are here."""
 
     def claim(self, source: Source) -> int | None: ...
+
+    def is_link_awaited(self, source: Source) -> bool: ...
 
     def came(self, number: int) -> None: ...
 
@@ -45,7 +51,7 @@ class _Written:
 
 
 class Draught:
-    """What is drawn from one source over one link, until nothing falls to it any more."""
+    """What is drawn from one source over one link, until nothing falls to it, or others need the link."""
 
     def __init__(
         self,
@@ -65,6 +71,7 @@ class Draught:
         self._assembly = assembly
         self._buffers = buffers
         self._witness = witness
+        self._turn = 0
         self._asked: deque[tuple[int, int]] = deque()
         self._written: deque[_Written] = deque()
 
@@ -74,7 +81,7 @@ class Draught:
         proven = False
         try:
             while self._asked:
-                while len(self._asked) < DEPTH and (more := self._claims.claim(self._source)) is not None:
+                while len(self._asked) < DEPTH and (more := self._next()) is not None:
                     self._ask(more)
                 id_, number = self._asked.popleft()
                 answer = answer_to(id_, self._link.next(), Block)
@@ -87,7 +94,13 @@ class Draught:
         finally:
             self._see_to_the_end()
 
+    def _next(self) -> int | None:
+        if self._turn >= TURN_BLOCKS and self._claims.is_link_awaited(self._source):
+            return None
+        return self._claims.claim(self._source)
+
     def _ask(self, number: int) -> None:
+        self._turn += 1
         spot = self._assembly.missing.spot(number)
         want = Want(p=str(self._record.path), d=self._record.digest, offset=spot.offset, count=spot.count)
         id_ = self._link.next_id()

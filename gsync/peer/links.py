@@ -89,6 +89,11 @@ class Links:
             shelf.users -= 1
             self._forget_if_empty(source, use)
 
+    def is_awaited(self, source: Endpoint, use: Use) -> bool:
+        """Whether somebody waits for such a link: whoever has had one for long gives it back between two questions."""
+        shelf = self._shelves.get((source, use))
+        return shelf is not None and shelf.users > LINKS_PER_SOURCE
+
     def run(self) -> None:
         """Close the links that nobody uses any more; never returns. Stopped, it closes all that are idle."""
         try:

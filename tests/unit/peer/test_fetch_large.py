@@ -8,7 +8,7 @@ from dataclasses import replace
 import gevent
 import pytest
 
-from gsync.core.blocks import BLOCK_BYTES, ContentHasher
+from gsync.core.blocks import BLOCK_BYTES, ContentHasher, digest_of_joined
 from gsync.core.model import FileMeta, Record, Source
 from gsync.core.names import Endpoint
 from gsync.core.swarm import OVERDUE_S
@@ -24,12 +24,13 @@ from gsync.errors import (
 )
 from gsync.net.simulation import World, simulated
 from gsync.net.tasks import TaskGroup
+from gsync.peer import draught
 from gsync.peer.block_lists import BlockLists
 from gsync.peer.causes import FetchError
 from gsync.peer.draught import DEPTH
 from gsync.peer.fetcher import STALL_S, NotThere
 from gsync.peer.intake import Content
-from gsync.peer.links import Links
+from gsync.peer.links import LINKS_PER_SOURCE, Links
 from gsync.peer.native_fetcher import LIST_MAX_BYTES, LIST_WAIT_S, NativeFetcher
 from gsync.peer.reuse import Reuse
 from gsync.storage.memory import FailAt
@@ -51,6 +52,7 @@ MIB = BLOCK_BYTES
 NAME = path("large")
 LARGE = pattern(6 * MIB + 5)
 RECORD = record("large", LARGE)
+FEW = pattern(MIB + 5, seed=7)
 OTHERS = [Endpoint(f"192.0.2.{10 + number}", 2000) for number in range(5)]
 
 
@@ -636,6 +638,43 @@ def test_several_large_files_at_once_share_the_buffers(desk: Desk) -> None:
     tasks.join()
     assert came == files
     shop.close()
+
+
+@pytest.mark.parametrize("turn", [2, 100])
+def test_a_file_of_few_blocks_is_not_kept_waiting_by_huge_ones_of_the_same_source(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, turn: int
+) -> None:
+    monkeypatch.setattr(draught, "TURN_BLOCKS", turn)
+    ended: list[tuple[str, float]] = []
+    tasks = TaskGroup()
+    body = pattern(MIB)
+    blocks = blocks_of(body) * 14
+    large = replace(RECORD, size=14 * MIB, digest=digest_of_joined(blocks))
+
+    def serve(talker: Talker, question: OnPeerLink) -> None:
+        gevent.sleep(0.01)
+        if isinstance(question, GetBlocks):
+            told = blocks if question.p != "few" else blocks_of(FEW)
+            talker.say(BlockList(id=question.id, body=len(told)), body=told)
+        elif isinstance(question, Get) and question.wants[0].p == "few":
+            answer_rightly(talker, question, FEW)
+        else:
+            talker.say(Block(id=question.id, want=0, body=MIB), body=body)  # type: ignore[union-attr]
+
+    def fetch(name: str, wanted: Record) -> None:
+        content = desk.fetcher.fetch_large(path(name), replace(wanted, path=path(name)), [NATIVE])
+        ended.append((name, desk.world.now_s))
+        desk.folder.unlink_staged(content.held.name)  # type: ignore[union-attr]
+
+    with desk.lan.serving(native_script(serve)) as came:
+        for number in range(LINKS_PER_SOURCE):
+            tasks.spawn(fetch, f"huge {number}", large)
+        gevent.sleep(0.02)
+        tasks.spawn(fetch, "few", record("few", FEW))
+        tasks.join()
+        assert len(came) == LINKS_PER_SOURCE
+    assert len(ended) == LINKS_PER_SOURCE + 1
+    assert (ended[0][0] == "few") == (turn == 2)
 
 
 def test_the_source_is_named_where_it_proved_itself(desk: Desk) -> None:
