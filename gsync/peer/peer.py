@@ -125,6 +125,7 @@ class Peer:
             native=not settings.classic,
             max_delete=settings.max_delete,
             local_rules=local_rules,
+            keep_blocks=lists.keep,
         )
         self._fetcher = Fetcher(
             network=network,
