@@ -13,7 +13,17 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TextIO
 
-from tests.bench import crowd, first_byte, idle_peer, keepalive_gap, large_file, small_files, tracker_share
+from tests.bench import (
+    crowd,
+    edit_arrival,
+    first_byte,
+    first_sync,
+    idle_peer,
+    keepalive_gap,
+    large_file,
+    small_files,
+    tracker_share,
+)
 from tests.bench.figure import Figure
 from tests.bench.machine import this_machine
 from tests.bench.options import options_of
@@ -23,7 +33,7 @@ from tests.bench.workbench import Workbench
 from tests.e2e.cluster import REPOSITORY
 
 FIGURES: Final[Mapping[str, Callable[[Workbench], Iterator[Figure]]]] = {
-    "large": large_file.measure,
+    "large": large_file.measure_classic,
     "small": small_files.measure,
     "peers": crowd.measure,
     "tracker": tracker_share.measure,
@@ -31,6 +41,10 @@ FIGURES: Final[Mapping[str, Callable[[Workbench], Iterator[Figure]]]] = {
     "idle": idle_peer.measure,
     "start": first_byte.measure_start,
     "help": first_byte.measure_help,
+    "edit": edit_arrival.measure,
+    "edit-busy": edit_arrival.measure_busy,
+    "first": first_sync.measure,
+    "verified": large_file.measure_native,
 }
 
 

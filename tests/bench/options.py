@@ -16,7 +16,8 @@ Usage:
 
 Options:
   --runs=N       How often each thing is measured; the median counts [default: 5]
-  --only=NAMES   Some of: large,small,peers,tracker,keepalive,idle,start,help
+  --only=NAMES   Some of: large,small,peers,tracker,keepalive,idle,start,help (classic), edit,edit-busy,first,
+                 verified,scan,rename,reuse,join (native)
   --quick        Once, and little of everything: to see that it works, not how fast it is
   --out=DIR      Where the lines, the table and the pictures go [default: build/bench]
   -h, --help     Print this
@@ -40,6 +41,15 @@ class Scale:
     both_ways_file_bytes: int
     idle_files: int
     idle_s: float
+    edits: int
+    their_edits: int
+    moving_bytes: int
+    scanned_files: int
+    scanned_large_files: int
+    scanned_idle_s: float
+    renamed_files: int
+    reused_bytes: int
+    joined_records: tuple[int, ...]
 
 
 FULL: Final = Scale(
@@ -54,6 +64,15 @@ FULL: Final = Scale(
     both_ways_file_bytes=1024 * MIB,
     idle_files=10_000,
     idle_s=30.0,
+    edits=40,
+    their_edits=20,
+    moving_bytes=4096 * MIB,
+    scanned_files=100_000,
+    scanned_large_files=1024,
+    scanned_idle_s=100.0,
+    renamed_files=10_000,
+    reused_bytes=1024 * MIB,
+    joined_records=(10_000, 100_000, 1_000_000),
 )
 QUICK: Final = Scale(
     large_bytes=64 * MIB,
@@ -67,6 +86,15 @@ QUICK: Final = Scale(
     both_ways_file_bytes=64 * MIB,
     idle_files=500,
     idle_s=3.0,
+    edits=4,
+    their_edits=2,
+    moving_bytes=192 * MIB,
+    scanned_files=1_000,
+    scanned_large_files=32,
+    scanned_idle_s=3.0,
+    renamed_files=500,
+    reused_bytes=64 * MIB,
+    joined_records=(1_000, 10_000),
 )
 
 

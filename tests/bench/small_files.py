@@ -1,4 +1,4 @@
-"""`small`: many small files, a connection each, against a bare gevent loop that does the same calls (`bare_peer.py`)."""
+"""`small`: many small files to a peer that speaks classic only, a connection each, against a bare gevent loop (`bare_peer.py`)."""
 
 from __future__ import annotations
 
@@ -32,6 +32,12 @@ def measure(bench: Workbench) -> Iterator[Figure]:
             yield _Race(bench, place, cluster).run()
 
 
+def seconds_in_sync(peer: Program) -> float | None:
+    """How long a peer without `--json` says that its syncing took; None if it never was in sync."""
+    said = _IN_SYNC.search(peer.err)
+    return float(said[1]) * _UNIT_S[said[2]] if said else None
+
+
 class _Race:
     def __init__(self, bench: Workbench, place: Place, cluster: Cluster) -> None:
         self._bench = bench
@@ -60,7 +66,7 @@ class _Race:
         return Figure(
             name="small",
             place=self._place.name,
-            what=f"{self._count} files of {SIZE} bytes, a connection each, ours to ours: files a second",
+            what=f"{self._count} files of {SIZE} bytes, classic, a connection each, ours to ours: files a second",
             ours=(ours, self._rate("sync.done", tuple(self._inside["gsync"]))),
             against=(bare, self._rate("bare loop, inside", tuple(self._inside["bare"]))),
             goals=tuple(goals),
@@ -73,9 +79,8 @@ class _Race:
 
     def _ours(self, run: int) -> float:
         folder = self._fresh(f"ours-{run}")
-        seconds, peer = ends_after(lambda: self._cluster.peer(folder, self._port, "--once", json=False))
-        said = _IN_SYNC.search(peer.err)
-        self._take_in("gsync", folder, seconds, peer, float(said[1]) * _UNIT_S[said[2]] if said else seconds)
+        seconds, peer = ends_after(lambda: self._cluster.peer(folder, self._port, "--classic", "--once", json=False))
+        self._take_in("gsync", folder, seconds, peer, seconds_in_sync(peer) or seconds)
         return seconds
 
     def _bare(self, run: int) -> float:
