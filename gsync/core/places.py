@@ -11,7 +11,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
 
-from gsync.core.model import Source
+from gsync.core.actions import Fetch
+from gsync.core.model import Kind, Source
 from gsync.core.names import RelPath
 
 PER_SOURCE: Final = 8
@@ -19,6 +20,9 @@ PER_SOURCE: Final = 8
 
 BATCHES_PER_SOURCE: Final = 2
 """Batches at a time from one ip:port: the second is asked for while the first comes in."""
+
+SMALL_MAX: Final = 256 * 1024
+"""Up to this size a file that a native source offers goes in a batch; a larger one is fetched alone, in blocks."""
 
 PROBES: Final = 256
 """Sources that are tried for the first time, all together: a dead one costs a socket and a timeout, nothing else."""
@@ -126,3 +130,20 @@ class Places:
         self._running += moved
         self._probing -= moved
         lane.proven = proven
+
+
+def goes_in_batches(fetch: Fetch, source: Source) -> bool:
+    """Whether this file may be asked for together with others, and verified when it is here."""
+    record = fetch.offer.record
+    return (
+        source.speaks_native
+        and record is not None
+        and record.kind is Kind.FILE
+        and record.digest != ""
+        and record.size <= SMALL_MAX
+    )
+
+
+def size_of(fetch: Fetch) -> int:
+    """How many bytes it brings, as far as its record tells."""
+    return fetch.offer.record.size if fetch.offer.record is not None else 0

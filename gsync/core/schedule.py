@@ -18,12 +18,9 @@ from typing import Final
 
 from gsync.core.actions import Fetch
 from gsync.core.backoff import Random, backoff_s
-from gsync.core.model import Kind, Source
+from gsync.core.model import Source
 from gsync.core.names import Endpoint, RelPath
-from gsync.core.places import Lane, Line, Place, Places
-
-SMALL_MAX: Final = 256 * 1024
-"""Up to this size a file that a native source offers goes in a batch; a larger one is fetched alone, in blocks."""
+from gsync.core.places import SMALL_MAX, Lane, Line, Place, Places, goes_in_batches, size_of
 
 BATCH_FILES: Final = 250
 BATCH_BYTES: Final = 8 * 1024 * 1024
@@ -92,7 +89,7 @@ class FetchQueue:
     @property
     def bytes_left(self) -> int:
         """How many bytes the pending files have, as far as their records tell."""
-        return sum(_size(pending.fetch) for pending in self._pending.values())
+        return sum(size_of(pending.fetch) for pending in self._pending.values())
 
     def active(self) -> Iterator[RelPath]:
         """The paths that were handed out and have not ended."""
@@ -217,6 +214,10 @@ class FetchQueue:
         """Whether some path has been refused by all of its sources, more than once: others should be looked for."""
         return any(pending.failures >= STUCK_AFTER for pending in self._pending.values())
 
+    def stuck(self) -> Iterator[RelPath]:
+        """Those paths, and the ones that have no source at all."""
+        return (p for p, one in self._pending.items() if one.failures >= STUCK_AFTER or not one.fetch.offer.sources)
+
     def is_hopeless(self) -> bool:
         """Whether nothing runs and everything pending has failed so often that `--once` should end."""
         return all(
@@ -263,7 +264,7 @@ class FetchQueue:
         for source in sources:
             lane = self._lane(source)
             lane.source = source
-            queue = lane.small if _goes_in_batches(self._pending[path].fetch, source) else lane.waiting
+            queue = lane.small if goes_in_batches(self._pending[path].fetch, source) else lane.waiting
             queue[path] = None
 
     def _in_turn(self, now: float) -> Iterator[Lane]:
@@ -288,7 +289,7 @@ class FetchQueue:
                 continue
             if lane.source.endpoint not in pending.untried:
                 continue
-            if _goes_in_batches(pending.fetch, lane.source) == (queue is lane.small):
+            if goes_in_batches(pending.fetch, lane.source) == (queue is lane.small):
                 return path
             self._enter_lanes(path, [lane.source])  # the version, or what the source speaks, has changed meanwhile
         return None
@@ -301,7 +302,7 @@ class FetchQueue:
             if path is None:
                 break
             paths.append(path)
-            size += _size(self._pending[path].fetch)
+            size += size_of(self._pending[path].fetch)
         return paths
 
     def _start(self, paths: Sequence[RelPath], lane: Lane, *, is_batch: bool) -> None:
@@ -332,18 +333,3 @@ class FetchQueue:
 
     def _delay(self, failures: int) -> float:
         return backoff_s(failures, base_s=BACKOFF_BASE_S, cap_s=BACKOFF_CAP_S, rng=self._rng)
-
-
-def _goes_in_batches(fetch: Fetch, source: Source) -> bool:
-    record = fetch.offer.record
-    return (
-        source.speaks_native
-        and record is not None
-        and record.kind is Kind.FILE
-        and record.digest != ""
-        and record.size <= SMALL_MAX
-    )
-
-
-def _size(fetch: Fetch) -> int:
-    return fetch.offer.record.size if fetch.offer.record is not None else 0

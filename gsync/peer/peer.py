@@ -14,14 +14,12 @@ from typing import Final
 from gevent.event import Event
 
 from gsync.core.backoff import Random
-from gsync.core.model import Offer, Source, Tombstone
+from gsync.core.model import Source, Tombstone
 from gsync.core.names import Endpoint, RelPath
-from gsync.core.pausing import paused
 from gsync.core.planner import Policy
 from gsync.core.schedule import FetchQueue
 from gsync.core.versions import Version
 from gsync.errors import ProtocolError, TransportError
-from gsync.net.breathing import breathe
 from gsync.net.clock import Clock
 from gsync.net.lag import LoopLag
 from gsync.net.tasks import TaskGroup
@@ -34,14 +32,15 @@ from gsync.peer.causes import FetchError
 from gsync.peer.controls import Facts, PeerControls
 from gsync.peer.events import Events, PeerServing
 from gsync.peer.fetcher import Fetcher
+from gsync.peer.hearing import Hearing
 from gsync.peer.indexer import Indexer
 from gsync.peer.links import Links
 from gsync.peer.meter import Meter
 from gsync.peer.native_fetcher import NativeFetcher
 from gsync.peer.native_server import NativeServer
-from gsync.peer.reach import Reach
 from gsync.peer.reuse import Reuse
 from gsync.peer.rules import no_local_rules
+from gsync.peer.seeker import Seeker
 from gsync.peer.settings import Settings, Summary
 from gsync.peer.syncer import Syncer
 from gsync.peer.trees import Trees
@@ -54,7 +53,6 @@ from gsync.storage.restoring import Restorer
 from gsync.storage.settling import Settler
 from gsync.storage.watcher import Watcher
 from gsync.storage.workers import Pool, Workers
-from gsync.wire.messages import DirectoryResponse
 
 log = logging.getLogger(__name__)
 
@@ -176,7 +174,14 @@ class Peer:
         )
         self._announcer: Announcer | None = None
         self._serving: Endpoint | None = None
-        self._heard_tracker = False
+        self._hearing = Hearing(
+            network=network,
+            tracker=settings.tracker,
+            serving=self._own_endpoint,
+            trees=self._trees,
+            on_first=self._syncer.begin_round,
+            replan=self._syncer.replan,
+        )
         self._end = Event()
 
     def run(self) -> Summary:
@@ -199,6 +204,7 @@ class Peer:
                     self._syncer.run,
                     self._indexer.run,
                     self._links.run,
+                    self._seeker(self._announcer).run,
                 ):
                     tasks.spawn(loop)
                 tasks.spawn(self._voucher.run, self._fetcher)
@@ -245,6 +251,15 @@ class Peer:
         """Look at the folder now."""
         self._indexer.ask()
 
+    def _seeker(self, announcer: Announcer) -> Seeker:
+        return Seeker(
+            wanted=self._queue,
+            trees=self._trees,
+            locate=announcer.locate,
+            cut=self._hearing.cut,
+            replan=self._syncer.replan,
+        )
+
     def _make_announcer(self, port: int) -> Announcer:
         return Announcer(
             network=self._network,
@@ -254,11 +269,11 @@ class Peer:
             events=self._events,
             clock=self._clock,
             rng=self._rng,
-            on_directory=self._directory_came,
+            on_directory=self._hearing.directory_came,
             on_away=self._on_away,
             lacks_sources=self._queue.is_stuck,
             knows_gsync=not self._settings.classic,
-            on_records=self._records_came,
+            on_records=self._hearing.records_came,
             author=self._index.author,
             name=self._settings.name,
         )
@@ -278,34 +293,9 @@ class Peer:
             ignored=self._indexer.is_ignored,
         )
 
-    def _directory_came(self, directory: DirectoryResponse, own_end: Endpoint) -> None:
-        """A classic tracker told all that it knows."""
-        reach, offers = self._reach(own_end.ip), dict[RelPath, Offer]()
-        for path, offer in paused(directory.offers.items(), breathe):
-            reachable = reach.cut(offer)
-            if reachable is not None:
-                offers[path] = reachable
-        self._heard(self._trees.note_remote(offers))
-
-    def _records_came(self, changes: Mapping[RelPath, Offer | None], is_everything: bool) -> None:
-        """Our own tracker told what it knows, or what changed in it."""
-        reach, offers = self._reach(None), dict[RelPath, Offer | None]()
-        for path, offer in paused(changes.items(), breathe):
-            offers[path] = reach.cut(offer) if offer is not None else None
-        if is_everything:
-            self._heard(self._trees.note_remote({path: offer for path, offer in offers.items() if offer is not None}))
-        else:
-            self._heard(self._trees.note_offers(offers))
-
-    def _reach(self, own_ip: str | None) -> Reach:
+    def _own_endpoint(self) -> Endpoint:
         assert self._serving is not None
-        return Reach(network=self._network, tracker=self._settings.tracker, serving=self._serving, own_ip=own_ip)
-
-    def _heard(self, paths: Iterable[RelPath]) -> None:
-        if not self._heard_tracker:
-            self._heard_tracker = True
-            self._syncer.begin_round()
-        self._syncer.replan(paths)
+        return self._serving
 
     def _source_failed(self, source: Source, error: FetchError) -> None:
         """One of several sources of a large file failed; the others go on."""
@@ -335,7 +325,7 @@ class Peer:
     def _nothing_more_to_do(self) -> None:
         if self._announcer is not None:
             self._announcer.tell_news()
-        if self._settings.once and self._heard_tracker:
+        if self._settings.once and self._hearing.has_heard:
             self._end.set()
 
     def _summary(self) -> Summary:
@@ -344,6 +334,6 @@ class Peer:
             fetched=total.fetched,
             bytes=total.bytes,
             left=self._syncer.left,
-            heard_tracker=self._heard_tracker,
+            heard_tracker=self._hearing.has_heard,
             failures=tuple(self._syncer.failures),
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 
 from gsync.errors import GsyncError
 from gsync.web.client import Client
-from tests.e2e.cluster import DEADLINE_S, Cluster, Peer, Program, eventually
+from tests.e2e.cluster import DEADLINE_S, Peer, eventually
 from tests.e2e.folders import OWN
 
 QUIET_S = 15.0

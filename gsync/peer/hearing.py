@@ -1,0 +1,68 @@
+"""What trackers tell comes in here: cut down to whom we may dial, into the remote tree, and on to be planned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from gsync.core.model import Offer
+from gsync.core.names import Endpoint, RelPath
+from gsync.core.pausing import paused
+from gsync.net.breathing import breathe
+from gsync.net.transport import Network
+from gsync.peer.reach import Reach
+from gsync.peer.trees import Trees
+from gsync.wire.messages import DirectoryResponse
+
+
+class Hearing:
+    """The ears of one peer that serves at `serving()`; `on_first` is called before the first plan, `replan` gets what changed."""
+
+    def __init__(
+        self,
+        *,
+        network: Network,
+        tracker: Endpoint,
+        serving: Callable[[], Endpoint],
+        trees: Trees,
+        on_first: Callable[[], None],
+        replan: Callable[[Iterable[RelPath]], None],
+    ) -> None:
+        self._network = network
+        self._tracker = tracker
+        self._serving = serving
+        self._trees = trees
+        self._on_first = on_first
+        self._replan = replan
+        self.has_heard = False
+
+    def directory_came(self, directory: DirectoryResponse, own_end: Endpoint) -> None:
+        """A classic tracker told all that it knows."""
+        reach, offers = self._reach(own_end.ip), dict[RelPath, Offer]()
+        for path, offer in paused(directory.offers.items(), breathe):
+            reachable = reach.cut(offer)
+            if reachable is not None:
+                offers[path] = reachable
+        self._pass_on(self._trees.note_remote(offers))
+
+    def records_came(self, changes: Mapping[RelPath, Offer | None], is_everything: bool) -> None:
+        """Our own tracker told what it knows, or what changed in it."""
+        reach, offers = self._reach(None), dict[RelPath, Offer | None]()
+        for path, offer in paused(changes.items(), breathe):
+            offers[path] = reach.cut(offer) if offer is not None else None
+        if is_everything:
+            self._pass_on(self._trees.note_remote({path: offer for path, offer in offers.items() if offer is not None}))
+        else:
+            self._pass_on(self._trees.note_offers(offers))
+
+    def cut(self, offer: Offer) -> Offer | None:
+        """`offer` with those of its sources that may be dialled."""
+        return self._reach(None).cut(offer)
+
+    def _reach(self, own_ip: str | None) -> Reach:
+        return Reach(network=self._network, tracker=self._tracker, serving=self._serving(), own_ip=own_ip)
+
+    def _pass_on(self, paths: Iterable[RelPath]) -> None:
+        if not self.has_heard:
+            self.has_heard = True
+            self._on_first()
+        self._replan(paths)
