@@ -1,8 +1,8 @@
 """An edit follows what it edits to its new name, when somebody edited a file that somebody else renamed meanwhile.
 
 The old path then has a tombstone and an edit, neither knowing of the other. Alone the edit would win and bring the old name back.
-But when exactly one live entry names that path as the one it was moved from, and still has the content that was deleted
-there, the edit belongs to that entry:
+But when exactly one live entry names that path as the one it was moved from, still has the content that was deleted there, and
+the edit was made of that content, the edit belongs to that entry:
 
     who                                      sees                              does
     ---------------------------------------  --------------------------------  ---------------------------------------------
@@ -13,9 +13,9 @@ there, the edit belongs to that entry:
 A step of our own, because counters of one path say nothing about another: a join with the edit's version could include an edit of
 the new name that nobody has seen. Two who do the same have the same content, and join silently.
 
-What is edited under the new name as well has another content, or no longer says from where it was moved; and who edited the old
-name and has written under the new one as well knows both, and has something else under the old one. In all these cases the
-edit wins at the old name, and both are kept. Pure; called by the planner.
+What is edited under the new name as well has another content, or no longer says from where it was moved; what was edited before
+it was renamed is unknown to the edit; who edited the old name and has written under the new one knows both, and has something
+else under the old one. In all these cases the edit wins at the old name, and both are kept. Pure; called by the planner.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from gsync.core.actions import Action, Adopt, Bury, Displaced, Fetch, MakeLink, Relocate, Relocated
+from gsync.core.actions import Action, Adopt, Bury, Fetch, MakeLink, Relocate, Relocated
 from gsync.core.model import FileMeta, Kind, Offer, Record, Tombstone
 from gsync.core.names import RelPath
 from gsync.core.picture import Picture
@@ -101,7 +101,12 @@ def _split(old: RelPath, picture: Picture) -> _Split | None:
         return None
     here = picture.local.get(old)
     grave = tombstone_of(theirs) if here else picture.buried[old]
-    if renamed.kind is not (here or theirs).kind or _knows_the_new_name((here or theirs).version, grave, renamed):
+    edit = here or theirs
+    if (
+        renamed.kind is not edit.kind
+        or not _knew(edit.version, grave)
+        or _knows_the_new_name(edit.version, grave, renamed)
+    ):
         return None
     return _Split(old=old, here=here, grave=grave, renamed=renamed, offer=offer, theirs=theirs)
 
@@ -117,14 +122,13 @@ def _brought(split: _Split, picture: Picture, decide: Decide, author: str) -> Ma
     if not _has_its_last_word(here, decide(new)):
         return {split.old: None}
     version = split.renamed.version.edited_by(author, edit.version.mtime_s)
-    displaced = Displaced.TRASH if _knew(edit.version, split.grave) else Displaced.CONFLICT_COPY
     record = replace(edit, moved_from=split.old)
     if edit.kind is Kind.LINK:
         record = replace(record, path=new, version=version)
-        make = MakeLink(path=new, record=record, version=version, expected=here, displaced=displaced)
+        make = MakeLink(path=new, record=record, version=version, expected=here)
         return {split.old: None, new: make}
     offer = replace(split.offer, record=record)
-    fetch = Fetch(path=new, offer=offer, expected=here, displaced=displaced, settles=version)
+    fetch = Fetch(path=new, offer=offer, expected=here, settles=version)
     return {split.old: None, new: fetch}
 
 
@@ -142,8 +146,6 @@ def _taken_along(split: _Split, picture: Picture, decide: Decide, author: str) -
         return {}
     if renamed.path in picture.local or decide(renamed.path) is None:
         return {}
-    if not _knew(here.version, split.grave):
-        return {}  # what was renamed had been edited, too: whoever holds both makes the conflict copy
     version = renamed.version.edited_by(author, here.version.mtime_s)
     relocation = Relocate(
         path=renamed.path,

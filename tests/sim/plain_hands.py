@@ -30,7 +30,7 @@ def act(machine: PlainMachine, action: Action, content: str | None, *, has_fault
     machine.queue.pop(action.path, None)
     if has_fault:
         raise Failed("a fault")
-    if not machine.dirty.isdisjoint(touched(action)):
+    if isinstance(action, Relocate) and not machine.dirty.isdisjoint(touched(action)):
         raise Failed("the trees have changed since it was planned")
     match action:
         case Fetch():

@@ -74,6 +74,8 @@ class PlainMachine:
         self.dirty: set[RelPath] = set(self.remote)
         self.untold: set[RelPath] = set()
         self.queue: dict[RelPath, Action] = {}
+        self.in_flight: list[Action] = []
+        """Begun, and carried out whatever is planned meanwhile, as far as the disk still shows what was planned for."""
 
     # The disk
 

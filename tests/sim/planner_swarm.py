@@ -213,10 +213,16 @@ class PlannerSwarm:
 
     def _act(self, machine: PlainMachine) -> None:
         """Carry one action out, any that may be next; sometimes it fails."""
-        ready = machine.ready()
-        if not ready:
+        if machine.in_flight and (not self._faults or self.rng.random() < 0.3):
+            action = machine.in_flight.pop(self.rng.randrange(len(machine.in_flight)))
+        elif ready := machine.ready():
+            action = self.rng.choice(ready)
+            if self._faults and isinstance(action, Fetch) and self.rng.random() < 0.2:
+                machine.in_flight.append(machine.queue.pop(action.path))
+                self.note(machine.number, "begins", told(action))
+                return
+        else:
             return
-        action = self.rng.choice(ready)
         has_fault = self._faults and self.rng.random() < 0.1
         try:
             act(machine, action, self._content(machine, action), has_fault=has_fault)
@@ -311,8 +317,8 @@ class PlannerSwarm:
             happened |= self._announce(machine)
             happened |= bool(self.tracker.news(machine.number)) or bool(machine.dirty)
             self._listen(machine)
-            tries = len(machine.queue)
-            while machine.queue and tries >= 0:
+            tries = len(machine.queue) + len(machine.in_flight)
+            while (machine.queue or machine.in_flight) and tries >= 0:
                 tries -= 1
                 happened = True
                 self._act(machine)

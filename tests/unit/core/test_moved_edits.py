@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gsync.core.actions import Action, Bury, Displaced, Fetch, MakeLink, Relocate, Relocated
+from gsync.core.actions import Action, Bury, Fetch, MakeLink, Relocate, Relocated
 from gsync.core.model import FileMeta, Offer, Tombstone
 from gsync.core.versions import Order, compare_vectors
 from tests.unit.core.planning import NOW, SOURCES, file, gone, link, offer, path, planned, v
@@ -82,13 +82,15 @@ def test_who_has_no_name_of_his_own_lets_the_edit_win_at_the_old_one() -> None:
     assert kinds(planned(here={"old": GRAVE, "new": NEW}, offered={"old": EDIT}, policy=policy)) == {"old": "Fetch"}
 
 
-def test_an_edit_of_something_older_than_what_was_renamed_makes_a_conflict_copy_of_that() -> None:
-    grave = gone(v(7, a=3), "content", author="a")  # edited once more by a before it was renamed: b has not seen that
-    (action,) = planned(here={"old": grave, "new": NEW}, offered={"old": EDIT})
-    assert isinstance(action, Fetch)
-    assert action.displaced is Displaced.CONFLICT_COPY
-    assert not planned(here={"old": EDIT}, offered={"old": grave}, agreed=["old"])
+def test_the_edit_wins_at_the_old_name_where_it_does_not_know_what_was_renamed() -> None:
+    grave = gone(v(7, a=3), "content", author="a")  # edited once more by a before it was renamed
+    assert kinds(planned(here={"old": grave, "new": NEW}, offered={"old": EDIT})) == {"old": "Fetch"}
     assert kinds(planned(here={"old": EDIT}, offered={"old": grave, "new": NEW})) == {"new": "Fetch"}
+
+
+def test_the_edit_wins_at_the_old_name_where_its_author_has_written_under_the_new_one() -> None:
+    new = file(v(6, a=1, b=1), "content", was="old")
+    assert kinds(planned(here={"old": GRAVE, "new": new}, offered={"old": EDIT})) == {"old": "Fetch"}
 
 
 def test_the_edit_wins_at_the_old_name_where_there_is_no_new_one() -> None:
