@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gsync.core.conflicts import EXTENSION_MAX_BYTES, NO_AUTHOR, conflict_name, is_conflict_copy, plain_name
 from gsync.core.ignore import is_ignored
-from gsync.core.names import COMPONENT_MAX_BYTES, RelPath
+from gsync.core.names import COMPONENT_MAX_BYTES, PATH_MAX_BYTES, RelPath
 from gsync.core.versions import MTIME_MAX, Version
 from gsync.errors import NameRefused
 
@@ -70,6 +70,22 @@ def test_an_author_is_named_by_eight_digits() -> None:
 def test_among_authors_with_equally_many_edits_all_machines_name_the_same() -> None:
     version = Version.from_vector({"aaaaaaaaaaaaaaaa": 2, "bbbbbbbbbbbbbbbb": 2, "mtime": 0})
     assert "-bbbbbbbb-" in name_of("a", version=version)
+
+
+@pytest.mark.parametrize("author", ["../../x", "a/b", "\x00\n", "Z", "\u6f22", "0123"])
+def test_nothing_that_others_call_themselves_leads_elsewhere(author: str) -> None:
+    kept_as = name_of("deep/a", version=Version.from_vector({author: 1, "mtime": 0}))
+    assert kept_as.ancestors == ("deep",)
+    assert is_conflict_copy(kept_as)
+
+
+@pytest.mark.parametrize("free", [len(MARK) - 1, len(MARK), len(MARK) + 1])
+def test_where_no_longer_path_can_be_the_copy_is_at_the_top(free: int) -> None:
+    directory = "/".join(["d" * 200] * 20)
+    directory += "/" + "e" * (PATH_MAX_BYTES - len(directory) - 2 - free)
+    kept_as = name_of(f"{directory}/notes")
+    assert len(kept_as) <= PATH_MAX_BYTES
+    assert kept_as == (f"{directory}/n{MARK}" if free > len(MARK) else f"notes{MARK}")
 
 
 def test_other_content_gets_another_name() -> None:
