@@ -14,13 +14,17 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TextIO
 
 from tests.bench import (
+    block_reuse,
     crowd,
+    directory_rename,
     edit_arrival,
     first_byte,
     first_sync,
+    folder_scan,
     idle_peer,
     keepalive_gap,
     large_file,
+    record_join,
     small_files,
     tracker_share,
 )
@@ -45,6 +49,11 @@ FIGURES: Final[Mapping[str, Callable[[Workbench], Iterator[Figure]]]] = {
     "edit-busy": edit_arrival.measure_busy,
     "first": first_sync.measure,
     "verified": large_file.measure_native,
+    "scan": folder_scan.measure,
+    "scan-large": folder_scan.measure_large,
+    "rename": directory_rename.measure,
+    "reuse": block_reuse.measure,
+    "join": record_join.measure,
 }
 
 

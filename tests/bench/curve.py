@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
+from typing import Final
+
+_LOG_FROM: Final = 50
+"""Points that lie so much apart would stand on top of each other."""
 
 
 def draw(file: Path, curves: Mapping[str, Mapping[float, tuple[float, ...]]], *, title: str, x: str, y: str) -> str:
@@ -27,6 +31,8 @@ def draw(file: Path, curves: Mapping[str, Mapping[float, tuple[float, ...]]], *,
         above = [max(points[place]) - m for m, place in zip(middle, places, strict=True)]
         axes.errorbar(places, middle, yerr=(below, above), marker="o", capsize=3, label=name)
     axes.set(title=title, xlabel=x, ylabel=y, ylim=(0, None), xticks=sorted({p for c in curves.values() for p in c}))
+    if len(axes.get_xticks()) > 1 and max(axes.get_xticks()) >= _LOG_FROM * min(axes.get_xticks()):
+        axes.set_xscale("log")
     axes.grid(alpha=0.3)
     axes.legend()
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ Usage:
 Options:
   --runs=N       How often each thing is measured; the median counts [default: 5]
   --only=NAMES   Some of: large,small,peers,tracker,keepalive,idle,start,help (classic), edit,edit-busy,first,
-                 verified,scan,rename,reuse,join (native)
+                 verified,scan,scan-large,rename,reuse,join (native)
   --quick        Once, and little of everything: to see that it works, not how fast it is
   --out=DIR      Where the lines, the table and the pictures go [default: build/bench]
   -h, --help     Print this
