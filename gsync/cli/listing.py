@@ -132,7 +132,10 @@ def _line(entry: Answer) -> str:
 def _facts(facts: dict[str, object]) -> str:
     """The path first, for that is what is looked for."""
     path = facts.get("path")
-    rest = " ".join(f"{name}={value}" for name, value in facts.items() if name != "path" and value not in (None, ""))
+    told = {name: value for name, value in facts.items() if name != "path" and value not in (None, "")}
+    rest = " ".join(
+        f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}" for name, value in told.items()
+    )
     return f"{path}  {rest}" if path is not None else rest
 
 

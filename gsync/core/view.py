@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from heapq import merge
 from typing import Final
 
 from gsync.core.conflicts import is_conflict_copy
@@ -28,6 +29,7 @@ from gsync.core.status import (
 )
 from gsync.core.versions import Order, Version, compare
 
+_RUN: Final = 4000
 _AUTHORS_SHOWN: Final = 2
 _AUTHOR_DIGITS: Final = 8
 
@@ -69,16 +71,20 @@ def state_of(path: RelPath, view: View) -> State:
     return State.DELETED
 
 
-def known_paths(view: View, *, beneath: RelPath | None = None) -> list[RelPath]:
+def known_paths(view: View, *, beneath: RelPath | None = None, pause: Pause = no_pause) -> Iterator[RelPath]:
     """Every path of which something is known, in order; or only `beneath` itself and what is in it.
 
-    0.1 s for 100,000 paths: for a worker, not for the loop.
+    Sorted in runs that are merged while they are asked for: one sort of 100,000 paths would hold up the loop for 50 ms.
     """
-    every = {*view.local, *view.buried, *view.remote}
+    every = list({*view.local, *view.buried, *view.remote})
     if beneath is not None:
         inside = f"{beneath}/"
-        every = {path for path in every if path == beneath or path.startswith(inside)}
-    return sorted(every)
+        every = [path for path in every if path == beneath or path.startswith(inside)]
+    runs = []
+    for start in range(0, len(every), _RUN):
+        runs.append(sorted(every[start : start + _RUN]))
+        pause()
+    return merge(*runs)
 
 
 def listed(paths: Iterable[RelPath], view: View, *, pause: Pause = no_pause) -> Iterator[ListedEntry]:
@@ -134,17 +140,17 @@ def status_of(
     uptime_s: float,
     tracker: TrackerSeen,
     pending: Pending,
-    left: Collection[RelPath],
+    left: int = 0,
+    left_bytes: int = 0,
     name: str = "",
     serving: Endpoint | None = None,
     sends: bool = True,
     receives: bool = True,
     pause: Pause = no_pause,
 ) -> Status:
-    """The picture of a peer; `left` are the paths that it still has to fetch."""
+    """The picture of a peer: its own facts, and what the trees say beside them."""
     copies = conflict_copies(view.local, pause=pause)
     offers = [offer for offer in paused(list(view.remote.values()), pause) if offer.sources and not offer.is_deletion]
-    records = [offer.record for path in left if (offer := view.remote.get(path)) is not None]
     return Status(
         folder=folder,
         pid=pid,
@@ -155,8 +161,8 @@ def status_of(
         peers=len({source for offer in paused(offers, pause) for source in offer.sources}),
         here=here(view.local, pause=pause),
         offered=len(offers),
-        left=len(left),
-        left_bytes=sum(record.size for record in records if record is not None),
+        left=left,
+        left_bytes=left_bytes,
         conflicts=len(copies),
         conflict_names=tuple(copies[:CONFLICTS_SHOWN]),
         held_deletions=pending.held,

@@ -1,6 +1,6 @@
 """A running peer as it looks to a person, and the orders that it takes: what the commands ask for through the control socket.
 
-Given: the rooms of one peer. Remembers: the last events. Decides nothing: pictures are built by core/view.py and
+Given: the rooms of one peer. Remembers: the last events (event_log.py). Decides nothing: pictures are built by core/view.py and
 core/explanation.py from the trees as they are now, orders go to whoever carries such things out. Fulfils `web.controls.Controls`;
 one greenlet a request, several at a time.
 """
@@ -8,18 +8,14 @@ one greenlet a request, several at a time.
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Final
+from dataclasses import dataclass
 
 from gsync.core.explanation import Explanation, explain
 from gsync.core.keeping import ConflictWaiting, Keep, Kept, copies_meant, original_of, waiting
-from gsync.core.model import Kind
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.planner import Policy, plan
 from gsync.core.status import (
-    CONFLICTS_SHOWN,
     Dialect,
     ListedEntry,
     LogLine,
@@ -30,22 +26,20 @@ from gsync.core.status import (
     TrackerSeen,
     Trashed,
 )
-from gsync.core.view import View, conflict_copies, here, listed, peers_seen
+from gsync.core.view import View, conflict_copies, known_paths, listed, peers_seen, status_of
 from gsync.errors import UnknownName
 from gsync.net.breathing import breathe
 from gsync.net.clock import Clock
 from gsync.peer import events as ev
 from gsync.peer.announcer import Announcer
 from gsync.peer.applier import Applier
+from gsync.peer.event_log import EventLog
 from gsync.peer.indexer import Indexer
 from gsync.peer.syncer import Syncer
 from gsync.peer.trees import Trees
 from gsync.storage.restoring import Restorer
 from gsync.storage.settling import Settler
 from gsync.storage.workers import Pool, Workers
-
-LOG_LINES: Final = 1000
-"""Events that `gsync log` can show; the oldest go first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,34 +89,26 @@ class PeerControls:
         self._clock = clock
         self._policy = policy
         self._stop = stop
-        self._log: deque[LogLine] = deque(maxlen=LOG_LINES)
-        events.subscribe(self._observe)
+        self._log = EventLog(wall_clock=clock.wall)
+        events.subscribe(self._log.observe)
 
     def status(self) -> Status:
         """The whole peer in one picture."""
-        facts, trees = self._facts, self._trees
-        copies = conflict_copies(trees.local, pause=breathe)
-        pending = self._pending()
-        return Status(
+        facts = self._facts
+        return status_of(
+            self._view(),
             folder=facts.folder,
             pid=os.getpid(),
             name=facts.name,
             serving=self._serving(),
             tracker=self._tracker(),
             uptime_s=self._clock.monotonic() - facts.began,
-            peers=len(peers_seen(trees.remote, pause=breathe)),
-            here=here(trees.local, pause=breathe),
-            offered=sum(not offer.is_deletion for offer in trees.remote.values()),
+            pending=self._pending(),
             left=self._syncer.left,
             left_bytes=self._syncer.left_bytes,
-            conflicts=len(copies),
-            conflict_names=tuple(copies[:CONFLICTS_SHOWN]),
-            held_deletions=len(self._indexer.held),
-            paused=self._syncer.is_paused,
             sends=facts.sends,
             receives=facts.receives,
-            in_sync=not pending.reason,
-            reason=pending.reason,
+            pause=breathe,
         )
 
     def settled(self) -> tuple[bool, str]:
@@ -139,10 +125,7 @@ class PeerControls:
 
     def listing(self, *, beneath: RelPath | None = None) -> Iterator[ListedEntry]:
         """Every path that is known, in path order; or only those in this directory, at any depth, and itself."""
-        trees = self._trees
-        known = {*trees.local, *trees.buried, *trees.remote}
-        meant = [path for path in known if beneath is None or path == beneath or path.is_beneath(beneath)]
-        return listed(sorted(meant), self._view(), pause=breathe)
+        return listed(known_paths(self._view(), beneath=beneath, pause=breathe), self._view(), pause=breathe)
 
     def peers(self) -> Sequence[PeerSeen]:
         """Who offers anything now."""
@@ -170,7 +153,7 @@ class PeerControls:
 
     def log(self, *, last: int) -> Sequence[LogLine]:
         """The last events, oldest first."""
-        return list(self._log)[-last:] if last > 0 else []
+        return self._log.last(last)
 
     def conflicts(self) -> Sequence[ConflictWaiting]:
         """What waits for a person to choose."""
@@ -224,11 +207,8 @@ class PeerControls:
             synced=trees.synced,
             fetching=self._syncer.fetching(),
             held=self._indexer.held,
-            ignored_by=self._ignored_by,
+            ignored_by=self._indexer.rule_for,
         )
-
-    def _ignored_by(self, path: RelPath, kind: Kind) -> str:
-        return "a rule of what is left alone" if self._indexer.is_ignored(path, kind) else ""
 
     def _tracker(self) -> TrackerSeen:
         announcer = self._announcer()
@@ -255,18 +235,3 @@ class PeerControls:
         if dialect is not Dialect.NATIVE or not self._facts.receives or not self._facts.sends:
             return None
         return self._trees.agrees_with_remote()
-
-    def _observe(self, event: ev.Event) -> None:
-        if isinstance(event, ev.Progress | ev.Stats | ev.FileFetching | ev.FileStale):
-            return
-        facts = {field.name: _plain(getattr(event, field.name)) for field in fields(event)}
-        self._log.append(LogLine(time_s=self._clock.wall(), event=event.name, facts=facts))
-
-
-def _plain(value: Any) -> object:
-    """A fact as plain JSON."""
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    if isinstance(value, tuple):
-        return [_plain(one) for one in value]
-    return str(value)

@@ -1,6 +1,7 @@
 """What happened last, for `gsync log`: an observer that keeps the latest events as lines, and forgets the oldest.
 
-Progress and statistics are not kept: they would push out everything else. Fed by `peer.events`, asked by the local API.
+Progress, statistics, and that a file is about to be fetched, are not kept: they would push out what came of it. Fed by
+`peer.events`, asked by the local API.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Final
 
 from gsync.core.names import Endpoint
 from gsync.core.status import LogLine
-from gsync.peer.events import Event, Progress, Stats
+from gsync.peer.events import Event, FileFetching, FileStale, Progress, Stats
 
 LINES: Final = 10_000
 """Some megabytes at most; a first sync of more files keeps the last of them."""
@@ -27,7 +28,7 @@ class EventLog:
 
     def observe(self, event: Event) -> None:
         """Keep `event`; short, as an observer must be."""
-        if not isinstance(event, Progress | Stats):
+        if not isinstance(event, Progress | Stats | FileFetching | FileStale):
             self._events.append((self._wall_clock(), event))
 
     def last(self, count: int) -> tuple[LogLine, ...]:

@@ -145,6 +145,10 @@ class Indexer:
         """Whether the rules of this folder leave alone what stands, or would stand, at `path`."""
         return self._scanning.rules.is_ignored(path, kind)
 
+    def rule_for(self, path: RelPath, kind: Kind = Kind.FILE) -> str:
+        """The rule by which `is_ignored` says yes, for people; "" where it says no."""
+        return self._scanning.rules.rule_for(path, kind)
+
     def start(self) -> None:
         """The first scan, before anything is announced. Raises StorageError, FolderUnusable."""
         for _ in range(FIRST_LOOKS):

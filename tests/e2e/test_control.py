@@ -1,4 +1,4 @@
-"""The commands as processes of their own, against a peer that only answers: exit codes, output, and how soon it comes."""
+"""The commands as processes of their own, against a peer that only answers, and against real ones in a swarm of two."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gsync.net.clock import SystemClock
 from gsync.web.control import ControlServer
-from tests.e2e.cluster import Cluster, Program
+from tests.e2e import folders
+from tests.e2e.cluster import Cluster, Peer, Program
 from tests.unit.web.controls import FakeControls
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -70,3 +73,72 @@ def test_where_nobody_runs_the_code_is_ten_and_the_command_can_be_pasted(cluster
     program = run(cluster, "status")
     assert program.ends() == 10
     assert f"gsync <ip> <port> --dir={cluster.base / 'kept'}" in program.err
+
+
+# Real peers
+
+
+@pytest.fixture
+def swarm(cluster: Cluster) -> list[Peer]:
+    """Two peers that are in sync, in the folders `ann` and `ben`."""
+    folders.write(cluster.folder("ann"), "notes.txt", b"work")
+    tracker = cluster.tracker()
+    return [cluster.peer(name, tracker.port) for name in ("ann", "ben")]
+
+
+def ask(cluster: Cluster, folder: str, *words: str, code: int = 0) -> list[dict[str, Any]]:
+    """The objects that the command says in this folder; it must end with `code`."""
+    program = cluster.gsync(*words, "--json", f"--dir={cluster.base / folder}")
+    assert program.ends() == code, program.last_words()
+    return [json.loads(line) for line in program.out.splitlines()]
+
+
+def both_in_sync(cluster: Cluster) -> None:
+    for folder in ("ann", "ben", "ann"):
+        cluster.until(
+            lambda at=folder: (cluster.base / at / ".gsync/control").exists(), f"a control socket of {folder}"
+        )
+        ask(cluster, folder, "wait", "--timeout=60")
+
+
+def test_when_wait_returns_the_folders_are_equal(cluster: Cluster, swarm: list[Peer]) -> None:
+    both_in_sync(cluster)
+    for number in range(5):
+        folders.write(cluster.base / "ann", f"{number}.txt", b"%d" % number)
+        (cluster.base / "ben" / f"d{number}").mkdir()
+        both_in_sync(cluster)
+        assert visible(cluster.base / "ann") == visible(cluster.base / "ben")
+
+
+def test_a_real_peer_answers_and_obeys(cluster: Cluster, swarm: list[Peer]) -> None:
+    both_in_sync(cluster)
+    (status,) = ask(cluster, "ben", "status")
+    assert (status["in_sync"], status["here"]["files"], status["peers"]) == (True, 1, 1)
+    assert [line["state"] for line in ask(cluster, "ben", "ls")] == ["synced"]
+    assert ask(cluster, "ben", "why", "notes.txt")[0]["state"] == "synced"
+    ask(cluster, "ben", "why", "no.txt", code=4)
+    assert "file.fetched" in [line["event"] for line in ask(cluster, "ben", "log")]
+    ask(cluster, "ben", "pause")
+    assert "paused" in ask(cluster, "ben", "wait", "--timeout=0", code=7)[0]["reason"]
+    ask(cluster, "ben", "resume")
+    ask(cluster, "ben", "stop")
+    assert swarm[1].ends() == 0
+    ask(cluster, "ben", "status", code=10)
+
+
+def test_what_was_deleted_elsewhere_comes_back_from_the_trash_and_travels(cluster: Cluster, swarm: list[Peer]) -> None:
+    both_in_sync(cluster)
+    (cluster.base / "ann" / "notes.txt").unlink()
+    cluster.until(lambda: not (cluster.base / "ben" / "notes.txt").exists(), "the deletion")
+    assert [one["path"] for one in ask(cluster, "ben", "restore", "notes.txt")] == ["notes.txt"]
+    cluster.until((cluster.base / "ann" / "notes.txt").exists, "the restored file, elsewhere")
+    assert (cluster.base / "ann" / "notes.txt").read_bytes() == b"work"
+
+
+def visible(folder: Path) -> dict[str, bytes | None]:
+    """Everything in it but what is ours."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in folder.rglob("*")
+        if ".gsync" not in path.relative_to(folder).parts
+    }

@@ -191,11 +191,15 @@ def test_peers_are_a_table(world: World, run: Run) -> None:
 
 def test_the_log_shows_what_happened_with_the_path_first(world: World, run: Run) -> None:
     world.controls.lines = [
-        LogLine(time_s=1_750_000_000.25, event="file.fetched", facts={"source": "x:1", "path": "a\n.txt", "size": 15}),
+        LogLine(
+            time_s=1_750_000_000.25,
+            event="file.fetched",
+            facts={"source": "x:1", "path": "a\n.txt", "seconds": 0.00312},
+        ),
         LogLine(time_s=1_750_000_001.0, event="error", facts={"what": "no room", "advice": ""}),
     ]
     assert printed(run, "log") == [
-        "2025-06-15 15:06:40  file.fetched  a\\n.txt  source=x:1 size=15",
+        "2025-06-15 15:06:40  file.fetched  a\\n.txt  source=x:1 seconds=0.00312",
         "2025-06-15 15:06:41  error         what=no room",
     ]
     assert len(objects(run, "log", "--last=1")) == 1

@@ -201,9 +201,18 @@ def test_every_path_of_which_something_is_known_is_listed_in_order() -> None:
         remote={names[2]: offer(V1, BEN), names[3]: offer(V1, BEN), names[4]: offer(V1, BEN)},
         synced={RelPath.parse("forgotten"): V1},
     )
-    assert known_paths(seen) == ["d", "d.txt", "d/a", "d/b/c", "e"]
-    assert known_paths(seen, beneath=names[0]) == ["d", "d/a", "d/b/c"]
-    assert known_paths(seen, beneath=names[4]) == ["e"]
+    assert list(known_paths(seen)) == ["d", "d.txt", "d/a", "d/b/c", "e"]
+    assert list(known_paths(seen, beneath=names[0])) == ["d", "d/a", "d/b/c"]
+    assert list(known_paths(seen, beneath=names[4])) == ["e"]
+    assert list(known_paths(view())) == []
+
+
+def test_many_paths_come_in_order_and_are_sorted_with_pauses() -> None:
+    names = [RelPath.parse(f"{number * 7919 % 10_007}") for number in range(10_007)]
+    pauses: list[int] = []
+    seen = View(local=dict.fromkeys(names, meta()), buried={}, remote={}, synced={})
+    assert list(known_paths(seen, pause=lambda: pauses.append(1))) == sorted(names)
+    assert len(pauses) > 2
 
 
 def test_a_status_counts_what_the_trees_say() -> None:
@@ -227,7 +236,8 @@ def test_a_status_counts_what_the_trees_say() -> None:
         uptime_s=1.0,
         tracker=TrackerSeen(endpoint=BEN.endpoint, is_up=True),
         pending=Pending(tracker_is_up=True, to_fetch=2, held=3, paused=True),
-        left=names[:2],
+        left=2,
+        left_bytes=5,
         receives=False,
     )
     assert (got.peers, got.offered, got.left, got.left_bytes) == (2, 2, 2, 5)

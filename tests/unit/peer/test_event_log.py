@@ -7,7 +7,7 @@ from itertools import count
 
 from gsync.core.names import Endpoint, RelPath
 from gsync.peer.event_log import LINES, EventLog
-from gsync.peer.events import Cause, FileSkipped, FileStale, NamesSkipped, Progress, Stats, SyncDone
+from gsync.peer.events import Cause, FileFetching, FileSkipped, FileStale, NamesSkipped, Progress, Stats, SyncDone
 
 
 def log() -> EventLog:
@@ -15,16 +15,16 @@ def log() -> EventLog:
     return EventLog(wall_clock=lambda: float(next(times)))
 
 
-def stale(name: str) -> FileStale:
-    return FileStale(path=RelPath.parse(name))
+def skipped(name: str) -> FileSkipped:
+    return FileSkipped(path=RelPath.parse(name), source=None, cause=Cause.GONE, reason="it has it not", again=True)
 
 
 def test_the_last_events_come_oldest_first() -> None:
     kept = log()
     for name in ("a", "b", "c"):
-        kept.observe(stale(name))
+        kept.observe(skipped(name))
     assert [(line.time_s, line.event, line.facts["path"]) for line in kept.last(2)] == [
-        *[(101.0, "file.stale", "b"), (102.0, "file.stale", "c")],
+        *[(101.0, "file.skipped", "b"), (102.0, "file.skipped", "c")],
     ]
     assert (len(kept.last(99)), kept.last(0), log().last(5)) == (3, (), ())
 
@@ -32,15 +32,17 @@ def test_the_last_events_come_oldest_first() -> None:
 def test_the_oldest_is_forgotten() -> None:
     kept = log()
     for number in range(LINES + 1):
-        kept.observe(stale(f"{number}"))
+        kept.observe(skipped(f"{number}"))
     lines = kept.last(2 * LINES)
     assert (len(lines), lines[0].facts["path"], lines[-1].facts["path"]) == (LINES, "1", str(LINES))
 
 
-def test_progress_and_statistics_are_not_kept() -> None:
+def test_progress_statistics_and_beginnings_are_not_kept() -> None:
     kept = log()
     kept.observe(Progress(files_left=1, files_done=1, bytes_done=1, bytes_per_s=1.0))
     kept.observe(Stats(bytes_received=1, failed={}, late=0, greenlets=1, lag_ms=()))
+    kept.observe(FileStale(path=RelPath.parse("a")))
+    kept.observe(FileFetching(path=RelPath.parse("a"), source=Endpoint("192.0.2.1", 9000)))
     kept.observe(SyncDone(fetched=1, bytes=2, seconds=3.0))
     assert [line.event for line in kept.last(9)] == ["sync.done"]
 
