@@ -28,7 +28,7 @@ check: setup     ## ruff, mypy strict, import-linter
 	$(BIN)/lint-imports
 
 test: setup      ## the tests that need one process: unit, contract, the cluster on fakes
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2
 
 test-all: setup  ## real processes, disks and faults (about five minutes; some parts want root)
 	$(BIN)/python -m pytest -q -n 4 --dist loadfile tests/integration tests/e2e
