@@ -234,4 +234,4 @@ class PeerControls:
         """Whether what the tracker tells is what stands here; None where it tells too little to say."""
         if dialect is not Dialect.NATIVE or not self._facts.receives or not self._facts.sends:
             return None
-        return self._trees.agrees_with_remote()
+        return self._trees.agrees_with_remote(self._indexer.is_ignored)

@@ -12,7 +12,7 @@ be: the folder vanished or was replaced, and nothing is concluded from its empti
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -24,8 +24,10 @@ from gsync.core.diff import Changes
 from gsync.core.ignore import IGNORE_FILE, IgnoreRules
 from gsync.core.model import Entry, FileMeta, Kind
 from gsync.core.names import RelPath
+from gsync.core.pausing import paused
 from gsync.core.settle import Hint, Settling, What
 from gsync.errors import StorageError
+from gsync.net.breathing import breathe
 from gsync.net.clock import Clock
 from gsync.peer.events import Events, NamesSkipped, Trouble
 from gsync.peer.holding import Holding
@@ -90,6 +92,7 @@ class Scanning:
         self.unread: Final = Unread()
         self.covers_everything = True
         self._withdrawn: dict[RelPath, FileMeta] = {}
+        self._let_in: set[RelPath] = set()
         self._door = BoundedSemaphore(1)
         self._looks = 0
         self._last = Looked()
@@ -112,6 +115,9 @@ class Scanning:
                 self._looks += 1
                 self._read_rules()
                 self._last = self._look(None)
+                if self._let_in:  # planned only now: what stands here under these names is known
+                    self._on_change(self._let_in)
+                    self._let_in = set()
             return self._last
 
     def look_at(self, paths: Iterable[RelPath]) -> Looked:
@@ -245,7 +251,7 @@ class Scanning:
             self._settling.looked((), moving=[RelPath(IGNORE_FILE)], now=self._clock.monotonic())
         if rules is self.rules:
             return
-        self.rules = rules
+        before, self.rules = self.rules, rules
         self._skip = self._skip_by(rules)
         self.covers_everything = True
         trouble = rules.shared.trouble or rules.local.trouble
@@ -257,6 +263,14 @@ class Scanning:
         stands = self._workers.run(Pool.SCAN, _standing, self._folder, entries)
         self._trees.note_local({path: entries[path] for path in stands})
         self._on_change(set(stands))
+        self._let_in.update(self._offers_let_in(before))
+
+    def _offers_let_in(self, before: IgnoreRules) -> Iterator[RelPath]:
+        """What others offer that the rules of `before` left alone, and these do not: nobody has planned it yet."""
+        for path, offer in paused(list(self._trees.remote.items()), breathe):
+            kind = offer.record.kind if offer.record is not None else Kind.FILE
+            if before.is_ignored(path, kind) and not self.rules.is_ignored(path, kind):
+                yield path
 
     def _skip_by(self, rules: IgnoreRules) -> Skip:
         if self._native:

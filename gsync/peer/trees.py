@@ -8,7 +8,7 @@ which content. `remote` changes through `note_remote` (a whole directory) and `n
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from gsync.core.model import Entry, FileMeta, Kind, Offer, Record, Tombstone
 from gsync.core.names import RelPath
@@ -129,10 +129,13 @@ class Trees:
         edits = sum(not self._is_told(path, meta) for path, meta in self._local.items())
         return edits + sum(not self._is_told(path, tombstone) for path, tombstone in self._buried.items())
 
-    def agrees_with_remote(self) -> bool:
-        """Whether everything that others offer stands here, and everything that stands here is what they offer."""
+    def agrees_with_remote(self, is_ignored: Callable[[RelPath, Kind], bool]) -> bool:
+        """Whether everything that others offer stands here, and everything that stands here is what they offer; what is ignored
+        here aside."""
         offered = 0
         for path, offer in self.remote.items():
+            if is_ignored(path, offer.record.kind if offer.record is not None else Kind.FILE):
+                continue
             offered += not offer.is_deletion
             entry: Entry | None = self._local.get(path) or self._buried.get(path)
             if offer.record is not None and (entry is None or not looks_the_same(record_of(path, entry), offer.record)):

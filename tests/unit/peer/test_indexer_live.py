@@ -24,7 +24,7 @@ from gsync.storage.memory import MemoryFolder
 from gsync.storage.memory_watcher import MemoryWatcher
 from gsync.storage.watcher import Incomplete
 from gsync.storage.workers import Pool
-from tests.unit.peer.world import Heard, SlowWorkers, path
+from tests.unit.peer.world import Heard, SlowWorkers, offer, path
 
 
 class Room:
@@ -769,6 +769,15 @@ def test_what_went_while_it_was_ignored_is_no_deletion(room: Room) -> None:
     gevent.sleep(4)
     assert path("a.o") not in room.trees.local
     assert room.trees.buried == {}
+
+
+def test_what_others_offer_is_planned_once_the_rules_let_it_in(room: Room) -> None:
+    room.folder.put(".gsyncignore", b"*.o\n")
+    room.start()
+    room.trees.note_remote({path(name): offer(5) for name in ("a.o", "b")})
+    room.folder.edit(".gsyncignore", b"")
+    gevent.sleep(1)
+    assert {(name, word) for _, name, word in room.told} == {(".gsyncignore", "file"), ("a.o", "withdrawn")}
 
 
 def test_rules_that_are_being_written_are_not_believed(room: Room) -> None:

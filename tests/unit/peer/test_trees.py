@@ -98,6 +98,15 @@ def test_so_is_one_that_no_offer_names_any_more() -> None:
     assert trees.take_unnamed() == {C}
 
 
+def test_the_folder_agrees_with_the_others_where_all_that_they_offer_stands_here() -> None:
+    trees = Trees({A: meta()}, {})
+    trees.note_remote({A: offer(5)})
+    assert trees.agrees_with_remote(lambda path, kind: False)
+    trees.note_remote({A: offer(5), B: offer(5)})
+    assert not trees.agrees_with_remote(lambda path, kind: False)
+    assert trees.agrees_with_remote(lambda path, kind: path == B)
+
+
 @given(st.lists(st.tuples(st.dictionaries(names, entries), st.frozensets(names)), max_size=10))
 def test_names_and_announcement_always_show_the_local_tree(
     steps: list[tuple[dict[RelPath, FileMeta], frozenset[RelPath]]],
