@@ -123,6 +123,6 @@ def test_the_look_at_start_may_itself_be_cut_short_at_any_call(tmp_path: Path) -
             world.kill_and_start()
         world.folder.on_call = lambda method: None
 
-    for first in (24, 30, 36, 42):
+    for first in (20, 26, 32, 38):
         for second in range(25):
             assert crash_at(tmp_path / f"{first}-{second}", first, lambda world, at=second: crash_again(world, at))
