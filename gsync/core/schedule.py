@@ -66,6 +66,7 @@ class _Pending:
     place: Place | None = None
     failures: int = 0
     resting: bool = False
+    unwanted: bool = False
 
 
 class FetchQueue:
@@ -108,10 +109,11 @@ class FetchQueue:
         old = self._pending.get(fetch.path)
         is_news = old is None or old.fetch.offer.version != fetch.offer.version
         if old is not None and old.fetch == fetch:
+            old.unwanted = False
             return False
         endpoints = {source.endpoint for source in fetch.offer.sources}
         if old is not None and old.active_at is not None:
-            old.fetch, old.untried = fetch, endpoints - {old.active_at}
+            old.fetch, old.untried, old.unwanted = fetch, endpoints - {old.active_at}, False
             return is_news
         self._pending[fetch.path] = _Pending(fetch, endpoints)
         self._enter_lanes(fetch.path, fetch.offer.sources)
@@ -121,8 +123,12 @@ class FetchQueue:
         """Forget what is no longer wanted; a fetch that runs is left to end."""
         for path in paths:
             pending = self._pending.get(path)
-            if pending is not None and pending.active_at is None:
+            if pending is None:
+                continue
+            if pending.active_at is None:
                 del self._pending[path]
+            else:
+                pending.unwanted = True
 
     def next(self, now: float) -> Assignment | None:
         """The fetch that should start now, or None: nothing is pending, all places are taken, or all is backed off.
@@ -231,8 +237,11 @@ class FetchQueue:
         return lane is not None and lane.failures >= HOPELESS_AFTER
 
     def _try_next(self, path: RelPath, now: float) -> None:
-        """Let the path wait for the sources that were not tried yet, or rest when there are none."""
+        """Let the path wait for the sources that were not tried yet, or rest when there are none; unwanted, it is forgotten."""
         pending = self._pending[path]
+        if pending.unwanted:
+            del self._pending[path]
+            return
         left = tuple(s for s in pending.fetch.offer.sources if s.endpoint in pending.untried)
         if left:
             self._enter_lanes(path, left)

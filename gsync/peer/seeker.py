@@ -58,7 +58,7 @@ class Seeker:
         found: dict[RelPath, Offer | None] = {}
         for path, sources in located.items():
             offer = self._trees.remote.get(path)
-            if offer is None or offer.record is None:
+            if offer is None or offer.record is None or offer.is_deletion:
                 continue
             others = tuple(source for source in sources if source not in offer.sources)
             if others:

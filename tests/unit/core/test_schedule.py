@@ -430,3 +430,23 @@ def test_the_books_balance_with_batches_too(steps: list[tuple[int, int, int]], l
             fetches.done(path, endpoint)
         running.clear()
     assert len(fetches) == 0
+
+
+def test_what_is_discarded_while_it_runs_is_not_tried_again_when_it_fails() -> None:
+    fetches = queue()
+    fetches.put(fetch("x", source(1)))
+    started = fetches.next(0)
+    assert started is not None
+    fetches.discard([RelPath.parse("x")])
+    fetches.failed(RelPath.parse("x"), source(1).endpoint, blame=Blame.PATH, now=0)
+    assert (len(fetches), fetches.wakes_at(0)) == (0, None)
+
+
+def test_what_is_wanted_again_while_it_runs_is_tried_again() -> None:
+    fetches = queue()
+    fetches.put(fetch("x", source(1)))
+    fetches.next(0)
+    fetches.discard([RelPath.parse("x")])
+    fetches.put(fetch("x", source(1)))
+    fetches.failed(RelPath.parse("x"), source(1).endpoint, blame=Blame.PATH, now=0)
+    assert len(fetches) == 1
