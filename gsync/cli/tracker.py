@@ -135,7 +135,8 @@ class _Voice:
 def _told(event: TrackerEvent) -> str:
     match event:
         case PeerJoined():
-            return f"+ {event.remote.ip} port {event.port}  {count(event.files, 'file')}"
+            announced = count(event.files, "record" if event.speaks_native else "file")
+            return f"+ {event.remote.ip} port {event.port}  {announced}"
         case PeerLeft():
             return f"- {event.remote}  {event.reason}"
 

@@ -21,6 +21,9 @@ CLAIMS_MAX: Final = 8
 """Different records of one path that are kept: the winner, then those that no other dominates. Whoever held one that was dropped
 is told the winner, as everybody is. With more, a record that one of the dropped dominates could win when it is announced again."""
 
+_AROUND_BYTES: Final = 32
+"""What stands around a record in a message, with a few holders."""
+
 UNSEEN: Final = -1
 """Instead of an mtime, for what classic askers are not told."""
 
@@ -91,6 +94,20 @@ class Claims(Claim, gc=False):
 
 
 _NOTHING: Final = Claim(b"", 0, UNSEEN, False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What there is to say about a path: the spelled record that wins, b"" where it is lost, and the numbers of a few holders."""
+
+    path: RelPath
+    spelled: bytes
+    holders: tuple[int, ...] = ()
+
+    @property
+    def weight(self) -> int:
+        """About how many bytes it takes in a message."""
+        return _AROUND_BYTES + (len(self.spelled) or len(self.path))
 
 
 def claim_of(record: Record, spelled: bytes, holder: int) -> Claim:

@@ -24,7 +24,19 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Final, Protocol
 
-from gsync.core.claims import UNSEEN, Claim, Claims, Spelling, claim_of, holders_of, joined, seen, settled, without
+from gsync.core.claims import (
+    UNSEEN,
+    Claim,
+    Claims,
+    Spelling,
+    Told,
+    claim_of,
+    holders_of,
+    joined,
+    seen,
+    settled,
+    without,
+)
 from gsync.core.directory import Admission
 from gsync.core.holders import Offered, PeerId
 from gsync.core.marks import digest_text, record_mark
@@ -48,9 +60,6 @@ RECORDS_PER_PEER: Final = 1_500_000
 SPELLED_MAX_BYTES: Final = 1024 * 1024 * 1024
 """What all records may take, as they are spelled."""
 
-_AROUND_BYTES: Final = 32
-"""What stands around a record in a message, with a few holders."""
-
 
 class Shown(Protocol):
     """Where classic askers see what native peers hold; a `Directory`."""
@@ -58,20 +67,6 @@ class Shown(Protocol):
     def hold(self, peer: PeerId, path: RelPath, mtime_s: int) -> bool: ...
 
     def withdraw(self, peer: PeerId, path: RelPath, mtime_s: int) -> None: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """What there is to say about a path: the spelled record that wins, b"" where it is lost, and the numbers of a few holders."""
-
-    path: RelPath
-    spelled: bytes
-    holders: tuple[int, ...] = ()
-
-    @property
-    def weight(self) -> int:
-        """About how many bytes it takes in a message."""
-        return _AROUND_BYTES + (len(self.spelled) or len(self.path))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,14 +105,14 @@ class Registry:
         return digest_text(self._marks)
 
     @property
-    def has_changes(self) -> bool:
-        """Whether another record wins somewhere, or a path is lost, and it was not taken yet."""
-        return bool(self._changed)
+    def changes(self) -> int:
+        """At how many paths another record wins, or none is left, and it was not taken yet."""
+        return len(self._changed)
 
     @property
-    def has_better_known(self) -> bool:
-        """Whether further holders of a record came, and they were not taken yet."""
-        return bool(self._better_known)
+    def better_known(self) -> int:
+        """At how many others further holders are worth telling, and were not taken yet."""
+        return len(self._better_known)
 
     # What peers say
 
@@ -242,8 +237,17 @@ class Registry:
         return ""
 
     def _withdraw(self, member: Member, claims: Claims) -> None:
-        if claims.holds(member.bit):
+        if not claims.holds(member.bit):
+            return
+        if claims.others or claims.holders == member.bit:
             self._put(claims, settled(without(claims.all(), member.bit), self._spelling))
+            return
+        claims.holders ^= member.bit  # as it mostly is: others hold the same
+        claims.told &= claims.holders
+        member.records -= 1
+        if claims.shown_s != UNSEEN:
+            self._shown.withdraw(member.peer, claims.path, claims.shown_s)
+        self._tell_holders(claims)
 
     def _set_classic(self, claims: Claims, classic: tuple[int, tuple[int, ...]] | None) -> None:
         if classic == claims.classic:
@@ -259,18 +263,15 @@ class Registry:
         claims.put(now)
         self._records += len(now) - len(before)
         self._spelled_bytes += sum(len(claim.spelled) for claim in now) - sum(len(claim.spelled) for claim in before)
-        self._count(holders_of(before), holders_of(now))
+        for member in self._members.of(holders_of(before) & ~holders_of(now)):
+            member.records -= 1
+        for member in self._members.of(holders_of(now) & ~holders_of(before)):
+            member.records += 1
         self._show(claims.path, seen(before), seen(now))
         claims.told &= claims.holders
         if not before or not now or before[0].spelled != now[0].spelled or claims.classic:
             self._tell(claims, winner)
         self._tell_holders(claims)
-
-    def _count(self, before: int, now: int) -> None:
-        for member in self._members.of(before & ~now):
-            member.records -= 1
-        for member in self._members.of(now & ~before):
-            member.records += 1
 
     def _show(self, path: RelPath, before: dict[int, int], now: dict[int, int]) -> None:
         """Show classic askers what they are to see now; first what is new, so that a name does not vanish between."""

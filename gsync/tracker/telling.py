@@ -7,17 +7,18 @@ the registry here as well. Made and ended by `natives.py`; it never waits for a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Final, Protocol
 
 import gevent
 from gevent.event import Event
 
+from gsync.core.claims import Told
 from gsync.core.directory import Directory
 from gsync.core.names import Endpoint
 from gsync.core.pausing import paused
-from gsync.core.registry import Registry, Told
+from gsync.core.registry import Registry
 from gsync.net.breathing import breathe
 from gsync.net.clock import Clock
 from gsync.wire.frames import frame
@@ -61,7 +62,8 @@ class Telling:
         self._rows: dict[int, PeerRow] = {}
         self._new_rows: dict[int, PeerRow] = {}
         self._news = Event()
-        self._unfinished: set[int] = set()
+        self._unfinished: set[int] = set()  # who has said a part of what belongs together
+        self._late: set[int] = set()  # of whom the rest is not waited for any more
         self._all_finished = Event()
         self._told_at = self._holders_told_at = -HOLDERS_S
         self.seq = 0
@@ -71,7 +73,7 @@ class Telling:
     @property
     def digest(self) -> str:
         """That of all that was told up to `seq`; "" while more is about to be told."""
-        return "" if self._registry.has_changes else self._registry.digest
+        return "" if self._registry.changes else self._registry.digest
 
     def note(self) -> None:
         """The registry, or what classic peers offer, may have changed."""
@@ -79,12 +81,14 @@ class Telling:
 
     def hold(self, number: int) -> None:
         """This peer has begun to announce changes that belong together, and will go on."""
-        self._unfinished.add(number)
-        self._all_finished.clear()
+        if number not in self._late:
+            self._unfinished.add(number)
+            self._all_finished.clear()
         self._news.set()
 
     def release(self, number: int) -> None:
         """What this peer announced is complete; others are told."""
+        self._late.discard(number)
         self._unfinished.discard(number)
         if not self._unfinished:
             self._all_finished.set()
@@ -129,13 +133,13 @@ class Telling:
             self._news.wait(timeout=self._holders_due_s())
             self._news.clear()
             self._hear_classic()
-            if self._registry.has_changes or self._new_rows:
+            if self._registry.changes or self._new_rows:
                 self._gather()
                 self._introduce()
-                self._tell(self._registry.take_changes, belongs_together=lambda: self._registry.has_changes)
+                self._tell_changes()
                 self._told_at = self._clock.monotonic()
             if self._holders_due_s() == 0.0:
-                self._tell(self._registry.take_better_known, belongs_together=lambda: False)
+                self._tell_better_known()
                 self._holders_told_at = self._clock.monotonic()
 
     def _introduce(self) -> None:
@@ -148,12 +152,13 @@ class Telling:
     def _gather(self) -> None:
         if self._clock.monotonic() < self._told_at + QUIET_S:
             gevent.sleep(GATHER_S)
-        if self._unfinished:
-            self._all_finished.wait(HELD_S)
+        if self._unfinished and not self._all_finished.wait(HELD_S):
+            self._late |= self._unfinished
+            self._unfinished.clear()
 
     def _holders_due_s(self) -> float | None:
         """In how many seconds further holders are to be told; None where there are none."""
-        if not self._registry.has_better_known:
+        if not self._registry.better_known:
             return None
         return max(0.0, self._holders_told_at + HOLDERS_S - self._clock.monotonic())
 
@@ -161,14 +166,28 @@ class Telling:
         for path in paused(self._directory.take_classic_changes(), breathe):
             self._registry.note_classic(path, self._directory.classic(path))
 
-    def _tell(self, take: Callable[[int], Sequence[Told]], *, belongs_together: Callable[[], bool]) -> None:
-        while told := take(PIECE_BYTES):
-            self._introduce()
-            change = frame(delta_header(self.seq, self.seq + 1, told, more=belongs_together()))
-            self.seq += 1
-            for listener in self._listeners.values():
-                listener.tell(change)
-            breathe()
+    def _tell_changes(self) -> None:
+        """Tell what there is now, as one change; what comes meanwhile is another one, else a long one would never end."""
+        left = self._registry.changes
+        while left > 0 and (told := self._registry.take_changes(PIECE_BYTES)):
+            left -= len(told)
+            self._tell(told, more=left > 0)
+        if self._registry.changes:
+            self._news.set()
+
+    def _tell_better_known(self) -> None:
+        left = self._registry.better_known
+        while left > 0 and (told := self._registry.take_better_known(PIECE_BYTES)):
+            left -= len(told)
+            self._tell(told, more=False)
+
+    def _tell(self, told: Sequence[Told], *, more: bool) -> None:
+        self._introduce()
+        change = frame(delta_header(self.seq, self.seq + 1, told, more=more))
+        self.seq += 1
+        for listener in self._listeners.values():
+            listener.tell(change)
+        breathe()
 
 
 def _introductions(rows: Mapping[int, PeerRow]) -> list[bytes]:

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from gsync.core.registry import Told
+from gsync.core.claims import Told
 
 _ENCODER: Final = msgspec.json.Encoder()
 

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from gsync.core import claims as claims_module
 from gsync.core import pausing
 from gsync.core.blocks import digest_of_bytes
-from gsync.core.claims import CLAIMS_MAX, Spelling
+from gsync.core.claims import CLAIMS_MAX, Spelling, Told
 from gsync.core.directory import Directory
 from gsync.core.holders import PeerId
 from gsync.core.marks import digest_text, record_mark
 from gsync.core.model import Kind, Record
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.records import order, winner
-from gsync.core.registry import ENOUGH, HELD_MAX, Registry, Room, Told
+from gsync.core.registry import ENOUGH, HELD_MAX, Registry, Room
 from gsync.core.versions import Order, Version
 from gsync.wire.records import read_record, spell_record
 
@@ -84,9 +84,9 @@ class Swarm:
     def hear(self) -> list[RelPath]:
         """Take all that is to be told; the paths of which something was said."""
         said: list[Told] = []
-        while self.registry.has_changes:
+        while self.registry.changes:
             said += self.registry.take_changes(100)
-        while self.registry.has_better_known:
+        while self.registry.better_known:
             said += self.registry.take_better_known(100)
         for told in said:
             if told.spelled:
@@ -414,7 +414,7 @@ def test_changes_come_in_the_order_in_which_they_were_said_and_in_pieces() -> No
     swarm.says(1, *[record(name) for name in names])
     taken: list[str] = []
     pieces = 0
-    while swarm.registry.has_changes:
+    while swarm.registry.changes:
         taken += [told.path for told in swarm.registry.take_changes(1000)]
         pieces += 1
     assert taken == names
@@ -612,7 +612,7 @@ def test_a_record_takes_less_than_a_kilobyte() -> None:
     try:
         for number in (1, 2, 3):
             swarm.registry.announce(PeerId(number), announced())
-        while swarm.registry.has_changes:
+        while swarm.registry.changes:
             swarm.registry.take_changes(64 * 1024)
         held_bytes, _ = tracemalloc.get_traced_memory()
     finally:

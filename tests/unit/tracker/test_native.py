@@ -295,6 +295,30 @@ def test_a_change_whose_rest_does_not_come_holds_others_up_for_a_moment_only() -
         assert len(other.records()) == 1
 
 
+def test_one_whose_rest_did_not_come_holds_nobody_up_a_second_time() -> None:
+    with swarm() as world:
+        hung, author, other = joined(world, 2), joined(world, 3), joined(world, 4)
+        hung.tell(Announce(records=[wire_record(record("a", x=1))], more=True))
+        world.later(HELD_S + QUIET_S)
+        other.hear(within_s=QUIET_S)
+        hung.tell(Announce(records=[wire_record(record("b", x=1))], more=True))
+        world.later(QUIET_S)
+        author.announce_records(record("c", x=1))
+        other.hear(within_s=2 * GATHER_S)
+        assert other.records().keys() == {"a", "b", "c"}
+
+
+def test_one_who_leaves_in_the_middle_of_a_change_holds_nobody_up() -> None:
+    with swarm() as world:
+        author, other = joined(world, 2), joined(world, 3)
+        author.tell(Announce(records=[wire_record(record("a", x=1))], more=True))
+        world.later(GATHER_S)
+        other.announce_records(record("b", x=1))
+        author.leave()
+        other.hear(within_s=2 * QUIET_S)
+        assert other.records().keys() == {"b"}
+
+
 def test_a_long_change_is_told_in_deltas_that_say_that_more_comes() -> None:
     with swarm() as world:
         author, other = joined(world, 2), joined(world, 3)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from gsync.core.claims import Told
 from gsync.core.model import Kind, Record
 from gsync.core.names import RelPath
-from gsync.core.registry import Told
 from gsync.core.versions import Version
 from gsync.wire.native import Delta, Held, Snapshot, header, parse_from_tracker
 from gsync.wire.records import spell_record, wire_record
