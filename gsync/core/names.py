@@ -25,6 +25,9 @@ OWN_FOLDER: Final = ".gsync"
 _PLAIN: Final = re.compile(r"[0-9A-Za-z][ -.0-\[\]-~]*(?:/[0-9A-Za-z][ -.0-\[\]-~]*)*")
 """What nearly all names look like, and what every rule below allows: three times as fast, and a start parses 100,000."""
 
+PEER_NAME_MAX: Final = 80
+"""Characters of what a person calls a machine."""
+
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LOWEST_PORT: Final = 1
 _HIGHEST_PORT: Final = 65535
@@ -118,6 +121,27 @@ def _check_component(component: str) -> None:
         raise NameRefused(f"a component longer than {COMPONENT_MAX_BYTES} bytes")
     if component.casefold() == OWN_FOLDER:
         raise NameRefused("the name of gsync's own folder")
+
+
+class PeerName(str):
+    """What a person calls a peer, and what the overlay knows it by; one word of a topology file."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: object) -> Self:
+        """The name that `text` is, else `NameRefused` with the reason."""
+        if not isinstance(text, str):
+            raise NameRefused(f"a name is text, not {type(text).__name__}")
+        if not text or text != text.strip():
+            raise NameRefused("a peer's name neither is empty nor has blanks at its ends")
+        if len(text) > PEER_NAME_MAX:
+            raise NameRefused(f"a peer's name longer than {PEER_NAME_MAX} characters")
+        if not text.isprintable():
+            raise NameRefused("a control character")
+        if "," in text or text.startswith("#"):
+            raise NameRefused("a comma, or a # in front, in a peer's name")
+        return cls(text)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -54,21 +54,21 @@ class PeerRow(Struct, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     name: Mark = ""
 
 
-class _Message(Struct, tag_field="t", omit_defaults=True, forbid_unknown_fields=True):
-    pass
+class Message(Struct, tag_field="t", omit_defaults=True, forbid_unknown_fields=True):
+    """What the header of a frame spells; those between neighbours stand in `wire/overlay.py`."""
 
 
 # Tracker link, peer to tracker
 
 
-class Join(_Message, tag="join"):
+class Join(Message, tag="join"):
     """First: who this is. `author` is the author id of its index, `name` what a person calls it."""
 
     author: Mark
     name: Mark = ""
 
 
-class Announce(_Message, tag="announce"):
+class Announce(Message, tag="announce"):
     """What this peer holds now, or has deleted. `all` marks the last piece of everything.
 
     With `more` the changes of one scan go on in the next piece: they are told to others together, so that a rename of thousands of
@@ -80,20 +80,20 @@ class Announce(_Message, tag="announce"):
     more: bool = False
 
 
-class Withdraw(_Message, tag="withdraw"):
+class Withdraw(Message, tag="withdraw"):
     """Paths whose content this peer can no longer give; nothing is said about their being deleted."""
 
     paths: list[Text]
 
 
-class Alive(_Message, tag="alive"):
+class Alive(Message, tag="alive"):
     """Each 5 s: the last `seq` that came, and the digest of the directory as it is known here."""
 
     seq: Id
     digest: Mark
 
 
-class Locate(_Message, tag="locate"):
+class Locate(Message, tag="locate"):
     """Who else holds these paths?"""
 
     id: Id
@@ -103,20 +103,20 @@ class Locate(_Message, tag="locate"):
 # Tracker link, tracker to peer
 
 
-class Welcome(_Message, tag="welcome"):
+class Welcome(Message, tag="welcome"):
     """The answer to Join: this tracker's life (`epoch`), and how many changes it has told so far."""
 
     epoch: Mark
     seq: Id
 
 
-class Peers(_Message, tag="peers"):
+class Peers(Message, tag="peers"):
     """Peers that messages after this one name by number. A number is never used again within an epoch."""
 
     peers: list[PeerRow]
 
 
-class Snapshot(_Message, tag="snapshot"):
+class Snapshot(Message, tag="snapshot"):
     """A piece of the whole directory as of `seq`; what is not in any piece up to the `last` is offered by nobody."""
 
     seq: Id
@@ -124,7 +124,7 @@ class Snapshot(_Message, tag="snapshot"):
     last: bool = False
 
 
-class Delta(_Message, tag="delta"):
+class Delta(Message, tag="delta"):
     """What changed from `prev` to `seq`: records that win now, with holders, and `lost` paths, which nobody offers any more.
 
     With `more` the next delta belongs to it: nothing is to be done before that is here.
@@ -137,7 +137,7 @@ class Delta(_Message, tag="delta"):
     more: bool = False
 
 
-class Ack(_Message, tag="ack"):
+class Ack(Message, tag="ack"):
     """The answer to Alive: the tracker's own `seq` and digest; equal `seq` and another digest mean: take a snapshot.
 
     An empty digest claims nothing: changes are about to be told.
@@ -147,11 +147,11 @@ class Ack(_Message, tag="ack"):
     digest: Mark
 
 
-class Resync(_Message, tag="resync"):
+class Resync(Message, tag="resync"):
     """Peer to tracker: send a snapshot. Tracker to peer: announce everything again."""
 
 
-class Located(_Message, tag="located"):
+class Located(Message, tag="located"):
     """The answer to Locate: holders by path, in the order of the question."""
 
     id: Id
@@ -170,14 +170,14 @@ class Want(Struct, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     count: Number = 0
 
 
-class Get(_Message, tag="get"):
+class Get(Message, tag="get"):
     """Answered by a Block for each want, in order."""
 
     id: Id
     wants: Annotated[list[Want], Meta(max_length=WANTS_MAX)]
 
 
-class Block(_Message, tag="block"):
+class Block(Message, tag="block"):
     """The answer to want number `want` of request `id`: `body` bytes follow. With `gone` nothing does: it is not here."""
 
     id: Id
@@ -186,7 +186,7 @@ class Block(_Message, tag="block"):
     gone: bool = False
 
 
-class GetBlocks(_Message, tag="get-blocks"):
+class GetBlocks(Message, tag="get-blocks"):
     """The digests of the blocks of a content, please."""
 
     id: Id
@@ -194,7 +194,7 @@ class GetBlocks(_Message, tag="get-blocks"):
     d: Mark
 
 
-class BlockList(_Message, tag="blocks"):
+class BlockList(Message, tag="blocks"):
     """The answer: `body` bytes follow, 32 for each block, in order. With `gone`: it is not here."""
 
     id: Id
@@ -202,19 +202,19 @@ class BlockList(_Message, tag="blocks"):
     gone: bool = False
 
 
-class Busy(_Message, tag="busy"):
+class Busy(Message, tag="busy"):
     """Request `id` is not answered now: too many are being served. Try others, or later."""
 
     id: Id
 
 
-class Ping(_Message, tag="ping"):
+class Ping(Message, tag="ping"):
     """Answered by Pong; keeps an idle link alive."""
 
     id: Id
 
 
-class Pong(_Message, tag="pong"):
+class Pong(Message, tag="pong"):
     """The answer to Ping."""
 
     id: Id
@@ -232,24 +232,24 @@ _FROM_TRACKER: Final[msgspec.json.Decoder[FromTracker]] = msgspec.json.Decoder(F
 _ON_PEER_LINK: Final[msgspec.json.Decoder[OnPeerLink]] = msgspec.json.Decoder(OnPeerLink)
 
 
-def header(message: ToTracker | FromTracker | OnPeerLink) -> bytes:
+def header(message: Message) -> bytes:
     """The JSON header that spells `message`."""
     return _ENCODER.encode(message)
 
 
 def parse_to_tracker(header: bytes) -> ToTracker:
     """What a peer says to its tracker. Raises `RemoteProtocolError`."""
-    return _parsed(_TO_TRACKER, header)
+    return parsed(_TO_TRACKER, header)
 
 
 def parse_from_tracker(header: bytes) -> FromTracker:
     """What a tracker says to its peer. Raises `RemoteProtocolError`."""
-    return _parsed(_FROM_TRACKER, header)
+    return parsed(_FROM_TRACKER, header)
 
 
 def parse_on_peer_link(header: bytes) -> OnPeerLink:
     """What is said between two peers. Raises `RemoteProtocolError`."""
-    return _parsed(_ON_PEER_LINK, header)
+    return parsed(_ON_PEER_LINK, header)
 
 
 def parse_peer(row: PeerRow, *, tracker_ip: str) -> Source:
@@ -261,7 +261,8 @@ def parse_peer(row: PeerRow, *, tracker_ip: str) -> Source:
     )
 
 
-def _parsed(decoder: msgspec.json.Decoder[M], header: bytes) -> M:
+def parsed(decoder: msgspec.json.Decoder[M], header: bytes) -> M:
+    """What `decoder` makes of `header`. Raises `RemoteProtocolError`."""
     try:
         return decoder.decode(header)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

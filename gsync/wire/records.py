@@ -82,13 +82,13 @@ def parse_record(wire: WireRecord) -> Record:
     Size, mtime and exec bit are those of a file that is there; with anything else they mean nothing and are dropped.
     """
     kind = Kind(wire.k)
-    _judge_version(wire.v)
+    version = parse_version(wire.v)
     _judge_content(wire, kind)
     is_live_file = kind is Kind.FILE and not wire.gone
     return Record(
         path=RelPath.parse(wire.p),
         kind=kind,
-        version=Version.from_vector(wire.v),
+        version=version,
         digest=wire.d,
         size=wire.s if is_live_file else 0,
         mtime_ns=wire.mtime_ns if is_live_file else 0,
@@ -140,13 +140,15 @@ def parse_digest(text: str) -> str:
     return text
 
 
-def _judge_version(vector: dict[str, int]) -> None:
+def parse_version(vector: dict[str, int]) -> Version:
+    """The version that `vector` spells. Raises `NameRefused`."""
     if len(vector) > AUTHORS_MAX:
         raise NameRefused(f"a version of more than {AUTHORS_MAX} authors")
     if vector.get(MTIME, 0) > MTIME_MAX:
         raise NameRefused(f"an mtime lies in 0..{MTIME_MAX}")
     if any(count == 0 and author != MTIME for author, count in vector.items()):
         raise NameRefused("an author who made no edit")  # would make an equal version look different
+    return Version.from_vector(vector)
 
 
 def _judge_content(wire: WireRecord, kind: Kind) -> None:

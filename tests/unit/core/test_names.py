@@ -10,7 +10,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from gsync.core import names
-from gsync.core.names import COMPONENT_MAX_BYTES, OWN_FOLDER, PATH_MAX_BYTES, Endpoint, RelPath
+from gsync.core.names import COMPONENT_MAX_BYTES, OWN_FOLDER, PATH_MAX_BYTES, Endpoint, PeerName, RelPath
 from gsync.errors import NameRefused
 
 ROOT: Final = "/srv/shared"
@@ -351,3 +351,16 @@ def test_a_child_is_no_longer_than_a_path_can_be(count: int, good: bool) -> None
     else:
         with pytest.raises(NameRefused, match="longer than 4095 bytes"):
             deep.child("x" * count)
+
+
+@pytest.mark.parametrize("text", ["anna", "Anna's laptop", "käse", "日本", "x" * 80, "a#b"])
+def test_what_a_person_calls_a_peer_is_taken(text: str) -> None:
+    assert PeerName.parse(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", " anna", "anna ", "an,na", "#anna", "an\nna", "an\0na", "an\u202ena", "x" * 81, 7, None]
+)
+def test_what_cannot_stand_in_a_topology_is_no_name_of_a_peer(text: object) -> None:
+    with pytest.raises(NameRefused):
+        PeerName.parse(text)

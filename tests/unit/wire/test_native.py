@@ -10,11 +10,13 @@ import msgspec
 import pytest
 
 from gsync.core.blocks import digest_of_bytes
+from gsync.core.flood import HITS_MAX, TTL_MAX
+from gsync.core.freshness import POLL_MAX, CopyState
 from gsync.core.model import Source
-from gsync.core.names import Endpoint
+from gsync.core.names import PEER_NAME_MAX, Endpoint
 from gsync.core.versions import MTIME
 from gsync.errors import NameRefused, RemoteProtocolError
-from gsync.wire import native
+from gsync.wire import native, overlay
 from gsync.wire.frames import FrameSplitter, frame
 from gsync.wire.native import (
     WANTS_MAX,
@@ -45,6 +47,25 @@ from gsync.wire.native import (
     parse_on_peer_link,
     parse_peer,
     parse_to_tracker,
+)
+from gsync.wire.overlay import (
+    MARKS_MAX,
+    RANGES_MAX,
+    TTR_MAX_MS,
+    Ask,
+    Digests,
+    Hello,
+    Hit,
+    Invalidate,
+    PeerAt,
+    Poll,
+    Query,
+    Reconcile,
+    Verdict,
+    WireMark,
+    WireRange,
+    WireRuling,
+    parse_on_overlay_link,
 )
 from gsync.wire.records import WireRecord
 
@@ -85,10 +106,34 @@ ON_PEER_LINK: list[native.OnPeerLink] = [
     Ping(id=4),
     Pong(id=4),
 ]
+ANNA = PeerAt(name="anna", port=9000)
+QUESTION = "0123456789abcdef" * 2
+ON_OVERLAY_LINK: list[overlay.OnOverlayLink] = [
+    Hello(author="f" * 16, name="anna", port=9000, life="l", seq=7),
+    Hello(author="f" * 16, name="anna", port=9000, life="l", visit=True),
+    Query(id=QUESTION, ttl=16, q="*.txt", most=7),
+    Hit(id=QUESTION, r=RECORD, at=ANNA, hops=3, ttr_ms=5000),
+    Hit(
+        id=QUESTION,
+        r=RECORD,
+        at=ANNA,
+        origin=PeerAt(name="ben", port=9001, ip="192.0.2.2"),
+        state=CopyState.OWNED,
+        load=2,
+    ),
+    Invalidate(r=BURIED, at=ANNA, life="l", seq=7, hops=3, ttr_ms=5000),
+    Poll(id=1, asks=[Ask(p="a", v={MTIME: 5}), Ask(p="b", v={"f" * 16: 1, MTIME: 6})]),
+    Verdict(id=1, rulings=[WireRuling(p="a", ok=True, ttr_ms=5000), WireRuling(p="b", r=RECORD), WireRuling(p="c")]),
+    Reconcile(id=2, ranges=[WireRange(digest="0" * 16, count=7), WireRange(start="a", end="b")], wants=["a"]),
+    Digests(id=2, ranges=[WireRange()], listed=[WireRange(start="b")], marks=[WireMark(p="b", m="0" * 16)]),
+    Ping(id=4),
+    Pong(id=4),
+]
 PARSERS: list[tuple[Callable[[bytes], Any], list[Any]]] = [
     (parse_to_tracker, list(TO_TRACKER)),
     (parse_from_tracker, list(FROM_TRACKER)),
     (parse_on_peer_link, list(ON_PEER_LINK)),
+    (parse_on_overlay_link, list(ON_OVERLAY_LINK)),
 ]
 DIRECTIONS = pytest.mark.parametrize(("parse", "said"), PARSERS)
 
@@ -108,7 +153,12 @@ def test_every_message_means_the_same_on_both_ends_whole_and_byte_by_byte(
 
 @DIRECTIONS
 def test_each_kind_of_message_is_tried_here(parse: Callable[[bytes], Any], said: list[Any]) -> None:
-    kinds = {parse_to_tracker: native.ToTracker, parse_from_tracker: native.FromTracker}.get(parse, native.OnPeerLink)
+    kinds = {
+        parse_to_tracker: native.ToTracker,
+        parse_from_tracker: native.FromTracker,
+        parse_on_peer_link: native.OnPeerLink,
+        parse_on_overlay_link: overlay.OnOverlayLink,
+    }[parse]
     assert {type(message) for message in said} == set(kinds.__args__)
 
 
@@ -210,6 +260,20 @@ LIMITS: list[tuple[Callable[[bytes], Any], Callable[[int], dict[str, Any]], int]
     (parse_from_tracker, lambda n: {"t": "peers", "peers": [{"n": 1, "ip": "", "port": n}]}, 65535),
     (parse_from_tracker, lambda n: {"t": "peers", "peers": [{"n": 1, "ip": "", "port": 1, "speaks": n}]}, 2),
     (parse_from_tracker, lambda n: {"t": "peers", "peers": [{"n": 1, "ip": "x" * n, "port": 1}]}, 64),
+    (parse_on_overlay_link, lambda n: {"t": "query", "id": QUESTION, "ttl": n, "q": "a"}, TTL_MAX),
+    (parse_on_overlay_link, lambda n: {"t": "query", "id": QUESTION, "ttl": 1, "q": "a" * n}, 4096),
+    (parse_on_overlay_link, lambda n: {"t": "query", "id": QUESTION, "ttl": 1, "q": "a", "most": n}, HITS_MAX),
+    (
+        parse_on_overlay_link,
+        lambda n: {"t": "hello", "author": "", "name": "x" * n, "port": 1, "life": ""},
+        PEER_NAME_MAX,
+    ),
+    (parse_on_overlay_link, lambda n: {"t": "poll", "id": 1, "asks": [{"p": "a", "v": {}}] * n}, POLL_MAX),
+    (parse_on_overlay_link, lambda n: {"t": "verdict", "id": 1, "rulings": [{"p": "a"}] * n}, POLL_MAX),
+    (parse_on_overlay_link, lambda n: {"t": "verdict", "id": 1, "rulings": [{"p": "a", "ttr_ms": n}]}, TTR_MAX_MS),
+    (parse_on_overlay_link, lambda n: {"t": "reconcile", "id": 1, "ranges": [{}] * n}, RANGES_MAX),
+    (parse_on_overlay_link, lambda n: {"t": "reconcile", "id": 1, "wants": ["a"] * n}, MARKS_MAX),
+    (parse_on_overlay_link, lambda n: {"t": "digests", "id": 1, "marks": [{"p": "a", "m": "0" * 16}] * n}, MARKS_MAX),
 ]
 
 
@@ -242,6 +306,6 @@ def test_a_row_that_would_send_us_astray_is_refused(row: tuple[str, int]) -> Non
 
 
 def test_what_is_decoded_by_the_thousand_is_no_burden_to_the_collector() -> None:
-    for kind in (WireRecord, Held, PeerRow, Want):
+    for kind in (WireRecord, Held, PeerRow, Want, Ask, WireRuling, WireMark):
         assert kind.__struct_config__.gc is False
     assert msgspec.json.decode(msgspec.json.encode(RECORD), type=WireRecord) == RECORD
