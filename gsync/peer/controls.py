@@ -31,12 +31,12 @@ from gsync.errors import UnknownName
 from gsync.net.breathing import breathe
 from gsync.net.clock import Clock
 from gsync.peer import events as ev
-from gsync.peer.announcer import Announcer
 from gsync.peer.applier import Applier
 from gsync.peer.event_log import EventLog
 from gsync.peer.indexer import Indexer
 from gsync.peer.syncer import Syncer
 from gsync.peer.trees import Trees
+from gsync.peer.voice import Voice
 from gsync.storage.restoring import Restorer
 from gsync.storage.settling import Settler
 from gsync.storage.workers import Pool, Workers
@@ -66,7 +66,7 @@ class PeerControls:
         syncer: Syncer,
         indexer: Indexer,
         applier: Applier,
-        announcer: Callable[[], Announcer | None],
+        voice: Voice,
         serving: Callable[[], Endpoint | None],
         restorer: Restorer,
         settler: Settler,
@@ -81,7 +81,7 @@ class PeerControls:
         self._syncer = syncer
         self._indexer = indexer
         self._applier = applier
-        self._announcer = announcer
+        self._voice = voice
         self._serving = serving
         self._restorer = restorer
         self._settler = settler
@@ -117,7 +117,7 @@ class PeerControls:
             return False, reason
         if self._indexer.look().changed:  # everything, now: what no hint told is found, too
             return False, "changes were just found in the folder"
-        announcer = self._announcer()
+        announcer = self._voice.announcer
         if announcer is not None and announcer.agrees() is False:
             return False, "the tracker knows something that this peer does not, or the other way round"
         reason = self._pending().reason
@@ -183,11 +183,13 @@ class PeerControls:
         return self._indexer.release()
 
     def pause(self) -> None:
-        """Change nothing in the folder until `resume`."""
+        """Change nothing in the folder, and tell nobody of changes in it, until `resume`."""
         self._syncer.pause()
+        self._voice.pause()
 
     def resume(self) -> None:
         """Go on."""
+        self._voice.resume()
         self._syncer.resume()
 
     def scan(self) -> int:
@@ -211,20 +213,20 @@ class PeerControls:
         )
 
     def _tracker(self) -> TrackerSeen:
-        announcer = self._announcer()
+        announcer = self._voice.announcer
         if announcer is None:
             return TrackerSeen(endpoint=self._facts.tracker, is_up=False, reason="it was not dialled yet")
         return announcer.seen()
 
     def _pending(self) -> Pending:
-        announcer, tracker = self._announcer(), self._tracker()
+        announcer, tracker = self._voice.announcer, self._tracker()
         return Pending(
             tracker_is_up=tracker.is_up,
             paused=self._syncer.is_paused,
             to_look_at=self._indexer.unfinished(),
             to_fetch=self._syncer.left,
             to_publish=self._syncer.to_publish + self._applier.waiting,
-            to_announce=announcer.waiting if announcer is not None else 0,
+            to_announce=self._voice.kept + (announcer.waiting if announcer is not None else 0),
             held=len(self._indexer.held),
             kept_back=self._trees.kept_back(),
             same_directory=self._same_directory(tracker.dialect),

@@ -8,7 +8,7 @@ done what it can.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from gevent.event import Event
@@ -45,6 +45,7 @@ from gsync.peer.settings import Settings, Summary
 from gsync.peer.syncer import Syncer
 from gsync.peer.trees import Trees
 from gsync.peer.uploader import CONNECTIONS, Uploader
+from gsync.peer.voice import Voice
 from gsync.peer.voucher import Voucher
 from gsync.storage.filesystem import Folder
 from gsync.storage.index import Index
@@ -88,6 +89,7 @@ class Peer:
         self._on_away = on_away
         self._index = index
         contents = index.load()
+        self._voice = Voice()
         self._trees = Trees(contents.local, contents.synced, contents.buried, tells_edits=settings.sends)
         self._queue = FetchQueue(limit=settings.fetches, rng=rng)
         uplink, downlink = Throttle(settings.limit_up, clock), Throttle(settings.limit_down, clock)
@@ -107,7 +109,7 @@ class Peer:
             events=events,
             clock=clock,
             on_touch=self._touching,
-            on_applied=self._tell,
+            on_applied=self._voice.tell,
         )
         self._indexer = Indexer(
             folder=folder,
@@ -163,7 +165,7 @@ class Peer:
             author=contents.author,
             policy=self._policy,
             hint=self._indexer.hint,
-            on_moved=self._tell,
+            on_moved=self._voice.tell,
             verify_twice=settings.verify_twice,
         )
         self._meter = Meter(
@@ -172,7 +174,6 @@ class Peer:
             events=events,
             lag=LoopLag(clock),
         )
-        self._announcer: Announcer | None = None
         self._serving: Endpoint | None = None
         self._hearing = Hearing(
             network=network,
@@ -196,15 +197,15 @@ class Peer:
         try:
             self._serving = listener.endpoint
             self._events.tell(PeerServing(endpoint=listener.endpoint, files=len(self._trees.local)))
-            self._announcer = self._make_announcer(listener.endpoint.port)
+            self._voice.announcer = announcer = self._make_announcer(listener.endpoint.port)
             with TaskGroup() as tasks:
                 for loop in (
                     self._applier.run,
-                    self._announcer.run,
+                    announcer.run,
                     self._syncer.run,
                     self._indexer.run,
                     self._links.run,
-                    self._seeker(self._announcer).run,
+                    self._seeker(announcer).run,
                 ):
                     tasks.spawn(loop)
                 tasks.spawn(self._voucher.run, self._fetcher)
@@ -232,7 +233,7 @@ class Peer:
             syncer=self._syncer,
             indexer=self._indexer,
             applier=self._applier,
-            announcer=lambda: self._announcer,
+            voice=self._voice,
             serving=lambda: self._serving,
             restorer=restorer,
             settler=settler,
@@ -311,20 +312,14 @@ class Peer:
 
     def _local_changed(self, paths: set[RelPath]) -> None:
         self._syncer.replan(paths)
-        self._tell(tuple(paths))
-        if self._announcer is not None:
-            self._announcer.tell_news()
-
-    def _tell(self, paths: Sequence[RelPath]) -> None:
-        if self._announcer is not None:
-            self._announcer.tell(paths)
+        self._voice.tell(tuple(paths))
+        self._voice.tell_news()
 
     def _record(self, buried: Mapping[RelPath, Tombstone], synced: Mapping[RelPath, Version]) -> None:
         self._workers.run(Pool.DISK, self._index.record, entries=buried, synced=synced)
 
     def _nothing_more_to_do(self) -> None:
-        if self._announcer is not None:
-            self._announcer.tell_news()
+        self._voice.tell_news()
         if self._settings.once and self._hearing.has_heard:
             self._end.set()
 
