@@ -10,7 +10,7 @@ folder never notices.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
@@ -43,20 +43,11 @@ class Begun:
         self._file = file
         self._hasher = ContentHasher()
 
-    @classmethod
-    def open(cls, folder: Folder, path: RelPath, expected: Fingerprint) -> Begun:
-        """Raises FileChanged when another file stands there now, FileVanished, StorageError."""
-        begun = cls(path, expected, folder.open(path))
-        if begun._file.fingerprint != expected:
-            begun.close()
-            raise FileChanged(f"{path}: it was changed before it was read")
-        return begun
-
     def read_on(self, budget: int) -> tuple[int, bool]:
         """Read about `budget` bytes; how many they were, and whether that was the end. Raises FileChanged, StorageError."""
         before, end = self._hasher.size, self.expected.size
         while self._hasher.size < end and self._hasher.size - before < budget:
-            piece = self._file.read_at(self._hasher.size, BLOCK_BYTES)
+            piece = self._file.read_at(self._hasher.size, min(BLOCK_BYTES, end - self._hasher.size))
             if not piece:
                 raise FileChanged(f"{self.path}: it was cut while it was read")
             self._hasher.update(piece)
@@ -96,26 +87,44 @@ def read_piece(
     if begun is not None and (not files or files[0] != (begun.path, begun.expected)):
         begun.close()
         begun = None
-    for path, expected in files:
-        if bytes_max <= 0:
-            break
+    for path, file in _opened(folder, files, begun):
         try:
-            if begun is None:
-                begun = Begun.open(folder, path, expected)
-            count, ended = begun.read_on(bytes_max)
+            if isinstance(file, StorageError):
+                raise file
+            count, ended = file.read_on(bytes_max)
+            if not ended:
+                return Piece(read=read, moved=frozenset(moved), refused=frozenset(refused), begun=file)
+            read[path] = file.read()
+            bytes_max -= count
         except (FileChanged, FileVanished):
             moved.add(path)
         except StorageError:
             refused.add(path)
-        else:
-            bytes_max -= count
-            if not ended:
-                return Piece(read=read, moved=frozenset(moved), refused=frozenset(refused), begun=begun)
-            read[path] = begun.read()
-        if begun is not None:
-            begun.close()
-            begun = None
+        if isinstance(file, Begun):
+            file.close()
+        if bytes_max <= 0:
+            break
     return Piece(read=read, moved=frozenset(moved), refused=frozenset(refused))
+
+
+def _opened(
+    folder: Folder, files: Sequence[tuple[RelPath, Fingerprint]], begun: Begun | None
+) -> Iterator[tuple[RelPath, Begun | StorageError]]:
+    """Each file, opened when it is asked for; `begun` is the first of them if it is not None."""
+    if begun is not None:
+        yield begun.path, begun
+        files = files[1:]
+    expected = dict(files)
+    for path, file in folder.open_each(expected):
+        opened: Begun | StorageError
+        if isinstance(file, StorageError):
+            opened = file
+        elif file.fingerprint != expected[path]:
+            file.close()
+            opened = FileChanged(f"{path}: it was changed before it was read")
+        else:
+            opened = Begun(path, expected[path], file)
+        yield path, opened
 
 
 class Unread:

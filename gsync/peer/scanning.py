@@ -44,6 +44,9 @@ log = logging.getLogger(__name__)
 
 SHOWN_PER_REASON: Final = 5
 
+LOG_LIKE_MAX: Final = 1000
+"""When more paths than these are told at once, they are not remembered as lately told: it is no log that grew."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looked:
@@ -230,7 +233,8 @@ class Scanning:
             log.info("scan.changed changed=%d gone=%d", len(changes.changed), len(changes.buried) + len(ignored))
             self._trees.note_local({**changes.changed, **changes.buried}, ignored)
         if paths:
-            self._settling.announced(paths, now=self._clock.monotonic())
+            if len(paths) <= LOG_LIKE_MAX:
+                self._settling.announced(paths, now=self._clock.monotonic())
             self._on_change(paths)
 
     def _shows_the_same(self, path: RelPath, meta: FileMeta) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import Final
+from typing import Final, Self
 
 from gsync.storage import syscalls
 
@@ -36,6 +36,34 @@ def open_directory(root_fd: int, path: str) -> int:
     """A descriptor of the directory `path`, good for fsync too; "" is the root itself. A link in it is ELOOP, a file ENOTDIR."""
     # With the dot, for a link as the last component would be "not a directory" else.
     return open_beneath(root_fd, f"{path}/." if path else ".", _OPEN_DIRECTORY)
+
+
+class LastDirectory:
+    """Opens one directory after the other, and keeps the last one open: for names that come sorted. In a `with`, and briefly."""
+
+    def __init__(self, root_fd: int) -> None:
+        self._root_fd = root_fd
+        self._path: str | None = None
+        self._fd = -1
+
+    def open(self, path: str) -> int:
+        """A descriptor of the directory `path`, as `open_directory` gives it; it stays ours until the next call."""
+        if path != self._path:
+            self.close()
+            self._fd = open_directory(self._root_fd, path)
+            self._path = path
+        return self._fd
+
+    def close(self) -> None:
+        if self._path is not None:
+            os.close(self._fd)
+        self._path = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
 
 def walk_beneath(root_fd: int, name: str, flags: int) -> int:

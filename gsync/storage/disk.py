@@ -11,18 +11,19 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from gsync.core.model import Fingerprint
 from gsync.core.names import OWN_FOLDER, RelPath
-from gsync.errors import FolderUnusable, NoSpace
+from gsync.errors import FolderUnusable, NoSpace, StorageError
 from gsync.storage import renames
+from gsync.storage.beneath import LastDirectory
 from gsync.storage.durability import Durability
 from gsync.storage.files import DiskFile, DiskStaged, fingerprint_of
-from gsync.storage.filesystem import Found, Skip, Skipped, Staged, Worth, never
+from gsync.storage.filesystem import Found, OpenFile, Skip, Skipped, Staged, Worth, never
 from gsync.storage.listing import Lister
 from gsync.storage.looking import Looking
 from gsync.storage.naming import Naming
@@ -99,6 +100,12 @@ class DiskFolder:
         except OSError as error:
             raise storage_error(error, beneath or "the folder") from error
 
+    def listing_at(self, paths: Iterable[RelPath], *, skip: Skip = never) -> Iterator[Found | Skipped]:
+        try:
+            yield from self._lister.listing_at(paths, skip=skip)
+        except OSError as error:
+            raise storage_error(error, "the folder") from error
+
     def look(self, path: RelPath) -> Found | None:
         with translating(path), self._naming.at(path) as spot:
             return None if spot is None else self._looking.found(path, spot)
@@ -110,8 +117,18 @@ class DiskFolder:
 
     def open(self, path: RelPath) -> DiskFile:
         with translating(path):
-            fd, status = self._looking.open(path)
-        return DiskFile(fd, name=path, fingerprint=fingerprint_of(status))
+            return _file(path, *self._looking.open(path))
+
+    def open_each(self, paths: Iterable[RelPath]) -> Iterator[tuple[RelPath, OpenFile | StorageError]]:
+        with LastDirectory(self._root_fd) as last:
+            for path in paths:
+                opened: OpenFile | StorageError
+                try:
+                    with translating(path):
+                        opened = _file(path, *self._looking.open_in(last, path))
+                except StorageError as error:
+                    opened = error
+                yield path, opened
 
     def check_root(self) -> None:
         try:
@@ -254,6 +271,10 @@ def _open_root(path: Path) -> int:
         raise FolderUnusable(
             f"{path} cannot be used as a folder: {reason}", advice="Name a directory that you may write to."
         ) from error
+
+
+def _file(path: RelPath, fd: int, status: os.stat_result) -> DiskFile:
+    return DiskFile(fd, name=path, fingerprint=fingerprint_of(status))
 
 
 def _umask() -> int:

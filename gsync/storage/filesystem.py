@@ -17,13 +17,14 @@ What changes names (`put_new` to `adjust`, and the trash) is called by one threa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
 from gsync.core.model import Fingerprint, Kind
 from gsync.core.names import RelPath
+from gsync.errors import StorageError
 
 OTHER_MOUNT: Final = "on another mount"
 UNREADABLE: Final = "not readable by this user"
@@ -175,6 +176,10 @@ class Folder(Protocol):
         """
         ...
 
+    def listing_at(self, paths: Iterable[RelPath], *, skip: Skip = never) -> Iterator[Found | Skipped]:
+        """`listing(beneath=path)` of each of `paths`; quick when those in one directory come together."""
+        ...
+
     def look(self, path: RelPath) -> Found | None:
         """What stands at `path` (lstat), None where nothing does; anything odd or unreadable raises `PathRefused`."""
         ...
@@ -185,6 +190,13 @@ class Folder(Protocol):
 
     def open(self, path: RelPath) -> OpenFile:
         """The regular file at `path`, for reading. Raises `FileVanished`, `PathRefused`, `StorageError`; never blocks on a FIFO."""
+        ...
+
+    def open_each(self, paths: Iterable[RelPath]) -> Iterator[tuple[RelPath, OpenFile | StorageError]]:
+        """`open` each of `paths` when it is asked for, with what it returned or raised; who takes a file closes it.
+
+        Quick when those in one directory come together.
+        """
         ...
 
     def check_root(self) -> None:

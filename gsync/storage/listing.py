@@ -10,13 +10,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from gsync.core.model import Fingerprint, Kind
 from gsync.core.names import OWN_FOLDER, RelPath
 from gsync.errors import NameRefused
-from gsync.storage.beneath import open_beneath, open_directory
+from gsync.storage.beneath import LastDirectory, open_beneath
 from gsync.storage.files import fingerprint_of
 from gsync.storage.filesystem import OTHER_MOUNT, TARGET_MAX_BYTES, UNREADABLE, Found, Skip, Skipped, never
 
@@ -54,25 +54,35 @@ class Lister:
 
     def listing(self, *, beneath: RelPath | None = None, skip: Skip = never) -> Iterator[Found | Skipped]:
         """Everything but `.gsync`, in the order of the disk, a directory before what is in it."""
+        if beneath is not None:
+            yield from self.listing_at([beneath], skip=skip)
+            return
+        self._ask_anew_if_other(skip)
+        fresh: dict[str, _Names] = {}
+        yield from self._walk([None], fresh, skip)
+        self._last = fresh
+
+    def listing_at(self, paths: Iterable[RelPath], *, skip: Skip = never) -> Iterator[Found | Skipped]:
+        """The same of what stands at each of `paths`, and in it."""
+        self._ask_anew_if_other(skip)
+        with LastDirectory(self._root_fd) as last:
+            for path in paths:
+                top = self._top(path, skip, last)
+                if isinstance(top, Found) and top.fingerprint.kind is Kind.DIRECTORY:
+                    yield from self._walk([top], self._last, skip)
+                elif top is not None:
+                    yield top
+
+    def _ask_anew_if_other(self, skip: Skip) -> None:
         if skip != self._last_skip:  # nothing that is remembered was asked of this one
             self._last, self._last_skip = {}, skip
-        if beneath is None:
-            fresh: dict[str, _Names] = {}
-            yield from self._walk([None], fresh, skip)
-            self._last = fresh
-            return
-        top = self._top(beneath, skip)
-        if isinstance(top, Found) and top.fingerprint.kind is Kind.DIRECTORY:
-            yield from self._walk([top], self._last, skip)
-        elif top is not None:
-            yield top
 
-    def _top(self, path: RelPath, skip: Skip) -> Found | Skipped | None:
+    def _top(self, path: RelPath, skip: Skip, last: LastDirectory) -> Found | Skipped | None:
         """What stands at `path` itself."""
         above, _, name = path.rpartition("/")
         directory = RelPath(above) if above else None
         try:
-            fd = open_directory(self._root_fd, above)
+            fd = last.open(above)
         except OSError as error:
             return _unopened(error, path)
         try:
@@ -83,8 +93,6 @@ class Lister:
             seen = self._look(directory, name, status, fd, skip)
         except FileNotFoundError:
             return None
-        finally:
-            os.close(fd)
         if isinstance(seen, Found):
             self._last.setdefault(above, {})[name] = seen
         return seen

@@ -14,7 +14,7 @@ from typing import Final
 from gsync.core.model import Kind
 from gsync.core.names import RelPath
 from gsync.errors import FileVanished, PathRefused
-from gsync.storage.beneath import open_beneath, open_directory
+from gsync.storage.beneath import LastDirectory, open_beneath, open_directory
 from gsync.storage.files import fingerprint_of
 from gsync.storage.filesystem import OTHER_MOUNT, UNREADABLE, Found, Skipped
 from gsync.storage.listing import KINDS, is_unreadable, kind_of, link_found
@@ -81,15 +81,24 @@ class Looking:
 
     def open(self, path: RelPath) -> tuple[int, os.stat_result]:
         """A descriptor of the regular file at `path`, for reading, and its fstat. Raises `FileVanished` too."""
-        with self.at(path) as spot:  # looked at first, for to open a device may do something
-            status = None if spot is None else lstat(spot)
+        with LastDirectory(self._root_fd) as last:
+            return self.open_in(last, path)
+
+    def open_in(self, last: LastDirectory, path: RelPath) -> tuple[int, os.stat_result]:
+        """The same, for one of several that may lie in the same directory."""
+        directory, _, name = path.rpartition("/")
+        try:
+            spot = Spot(last.open(directory), name)
+        except (FileNotFoundError, NotADirectoryError):
+            raise FileVanished(f"{path}: there is no such file any more") from None
+        status = lstat(spot)  # looked at first, for to open a device may do something
         if status is None:
             raise FileVanished(f"{path}: there is no such file any more")
         if not stat.S_ISREG(status.st_mode):
             raise PathRefused(f"{path}: {kind_of(status)}")
         if status.st_dev != self._device:
             raise PathRefused(f"{path}: {OTHER_MOUNT}")
-        return opened_regular(self._root_fd, path, READ)
+        return opened_regular(spot.dir_fd, name, READ)
 
 
 def lstat(spot: Spot) -> os.stat_result | None:

@@ -10,7 +10,7 @@ that very instant.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -95,6 +95,10 @@ class MemoryFolder(Person):
             else:
                 yield node.found(path)
 
+    def listing_at(self, paths: Iterable[RelPath], *, skip: Skip = never) -> Iterator[Found | Skipped]:
+        for path in paths:
+            yield from self.listing(beneath=path, skip=skip)
+
     def look(self, path: RelPath) -> Found | None:
         self.on_call("look")
         node = self._stands(path)
@@ -108,6 +112,13 @@ class MemoryFolder(Person):
     def open(self, path: RelPath) -> OpenFile:
         self.on_call("open")
         return MemoryFile(_regular(self._stands(path), path))
+
+    def open_each(self, paths: Iterable[RelPath]) -> Iterator[tuple[RelPath, OpenFile | StorageError]]:
+        for path in paths:
+            try:
+                yield path, self.open(path)
+            except StorageError as error:
+                yield path, error
 
     def check_root(self) -> None:
         self.on_call("check_root")

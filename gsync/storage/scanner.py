@@ -64,14 +64,9 @@ def look_at(
 
     What is not in its `files` does not stand there now. `skip` is not asked about the directories that `paths` lie in.
     """
-    return _judge(folder, _listings(folder, paths, skip), known, now_ns=now_ns)
-
-
-def _listings(folder: Folder, paths: Iterable[RelPath], skip: Skip) -> Iterator[Found | Skipped]:
     asked = set(paths)
-    for path in sorted(asked):
-        if asked.isdisjoint(path.ancestors):  # else it comes with the directory
-            yield from folder.listing(beneath=path, skip=skip)
+    tops = [path for path in sorted(asked) if "/" not in path or asked.isdisjoint(path.ancestors)]
+    return _judge(folder, folder.listing_at(tops, skip=skip), known, now_ns=now_ns)
 
 
 def _judge(

@@ -6,7 +6,7 @@ import pytest
 
 from gsync.core.model import Fingerprint, Kind
 from gsync.core.names import RelPath
-from gsync.errors import FileVanished, PathRefused
+from gsync.errors import FileVanished, PathRefused, StorageError
 from gsync.storage.filesystem import TARGET_MAX_BYTES, Found, Skipped, Worth
 from tests.contract.places import Place, path, staged, staged_name, whole
 
@@ -100,6 +100,36 @@ def test_a_listing_beneath_a_path_shows_what_stands_there_and_in_it(place: Place
     assert listed(place, beneath=path("no/such/directory")) == []
     assert listed(place, beneath=path("a/besides/x")) == []
     assert listed(place, beneath=path("a/link/x")) == []
+
+
+def test_a_listing_at_several_paths_is_that_of_each_of_them(place: Place) -> None:
+    for name in ("a/b/file", "a/other", "z"):
+        place.save(name, b"x")
+    asked = [path(name) for name in ("a/b", "a/gone", "a/other", "gone/deep", "z/deep", "z")]
+    found = [one for one in place.folder.listing_at(asked) if isinstance(one, Found)]
+    assert [one.path for one in found] == ["a/b", "a/b/file", "a/other", "z"]
+    assert found == [one for where in asked for one in place.folder.listing(beneath=where)]
+    assert list(place.folder.listing_at(asked, skip=lambda one, kind: one != "z")) == [found[-1]]
+
+
+def test_several_files_are_opened_one_after_the_other_each_with_its_own_fate(place: Place) -> None:
+    place.save("a/b/file", b"1")
+    place.save("a/b/other", b"2")
+    place.save("z", b"3")
+    place.make_directory("d")
+    place.make_link("a/link")
+    names = ["a/b/file", "a/b/gone", "a/b/other", "a/link", "d", "gone/deep", "z", "z/deep"]
+    contents: dict[str, object] = {}
+    for name, file in place.folder.open_each(map(path, names)):
+        if isinstance(file, StorageError):
+            contents[name] = type(file)
+        else:
+            with file:
+                contents[name] = file.read_at(0, 9)
+                assert file.fingerprint == place.folder.fingerprint(name)
+    assert list(contents) == names
+    gone, refused = FileVanished, PathRefused
+    assert list(contents.values()) == [b"1", gone, b"2", refused, refused, gone, b"3", gone]
 
 
 def test_a_listing_beneath_a_path_says_why_it_skips_it(place: Place) -> None:

@@ -132,7 +132,7 @@ def test_what_was_begun_comes_first(folder: MemoryFolder) -> None:
     (_, seen), *_ = shown(folder, B)
     unread = Unread()
     unread.want({A: print_of(1), B: seen})
-    begun = Begun.open(folder, B, seen)
+    begun = Begun(B, seen, folder.open(B))
     assert [name for name, _ in unread.next_files(begun)] == [B, A]
     unread.want({B: print_of(9)})
     assert unread.next_files(begun) == [(A, print_of(1)), (B, print_of(9))]
