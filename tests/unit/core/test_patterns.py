@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from pathspec import GitIgnoreSpec
 
@@ -90,6 +90,8 @@ PATHS = st.lists(NAMES, min_size=1, max_size=5).map("/".join)
 @example("a/**/b", "a/b", False)
 @example("*a*b", "aab", False)
 def test_it_agrees_with_the_library_that_may_take_for_ever(line: str, path: str, is_directory: bool) -> None:
+    assume(not line.endswith("**/"))  # to git that names the directories in it,
+    assume(not (is_directory and line.endswith("**")))  # and that what is in it; to the library both name it as well
     spec = GitIgnoreSpec.from_lines([line])
     assert means(line, path, is_directory=is_directory) == spec.match_file(path + "/" * is_directory)
 
