@@ -7,6 +7,7 @@ import random
 import resource
 import socket
 from collections.abc import Iterator
+from typing import TypeVar
 
 import gevent
 import pytest
@@ -15,6 +16,11 @@ from gsync.net.clock import SystemClock
 from gsync.net.tcp import TcpNetwork
 from gsync.net.transport import Listener
 from gsync.tracker.tracker import Tracker
+from gsync.wire.frames import FrameSplitter, frame
+from gsync.wire.native import Announce, Delta, Join, Snapshot, header, parse_from_tracker
+from gsync.wire.records import WireRecord
+
+M = TypeVar("M", Snapshot, Delta)
 
 
 @pytest.fixture
@@ -47,6 +53,32 @@ def test_two_peers_hear_of_each_other(listener: Listener) -> None:
         assert json.loads(line(other)).keys() == {"a", "b"}
         one.sendall(b'{"port": 9001}')
         assert json.loads(line(one)).keys() == {"a", "b"}
+
+
+def test_a_native_peer_hears_what_another_announces(listener: Listener) -> None:
+    with connected(listener) as one, connected(listener) as other:
+        for sock in (one, other):
+            sock.sendall(b'{\t\t"port":9001,"files":[]}\n')
+            assert line(sock) == b"{\t\t}\n"
+            sock.sendall(b"\0" + frame(header(Join(author="x"))))
+            assert sock.recv(1) == b"\0"
+            assert heard(sock, Snapshot).last
+        record = WireRecord(p="a/b", v={"x": 1, "mtime": 5}, k="directory")
+        one.sendall(frame(header(Announce(records=[record], all=True))))
+        for sock in (one, other):
+            assert [held.r for held in heard(sock, Delta).held] == [record]
+
+
+def heard(sock: socket.socket, kind: type[M]) -> M:
+    """The next message of this kind; what comes before it is passed over."""
+    splitter = FrameSplitter()
+    while True:
+        data = sock.recv(65536)
+        assert data, "the tracker closed"
+        splitter.feed(data)
+        for found in map(parse_from_tracker, iter(splitter.next, None)):
+            if isinstance(found, kind):
+                return found
 
 
 def test_a_peer_that_closes_is_forgotten_at_once(listener: Listener) -> None:
