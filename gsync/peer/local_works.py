@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import heapq
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Final, assert_never
 
 from gsync.core.actions import Adopt, Bury, Fetch, MakeDirectory, MakeLink, Reassert, Refuse, Relocate, Remove
 from gsync.core.backoff import Random, backoff_s
-from gsync.core.model import FileMeta, Kind, Tombstone
+from gsync.core.model import FileMeta, Fingerprint, Kind, Tombstone
 from gsync.core.names import RelPath
 from gsync.core.versions import Version
 from gsync.errors import StorageError
@@ -43,6 +45,9 @@ log = logging.getLogger(__name__)
 
 RETRY_BASE_S: Final = 0.1
 RETRY_CAP_S: Final = 16.0
+
+TIDY_TRIES: Final = 5
+"""So often a directory is tried that could not be removed, because something stood in it; more often after the next start."""
 
 LocalAction = MakeDirectory | MakeLink | Remove | Bury | Adopt | Reassert | Relocate
 
@@ -82,6 +87,7 @@ class LocalWorks:
         self._busy: set[RelPath] = set()
         self._failures: dict[RelPath, int] = {}
         self._resting: list[tuple[float, RelPath]] = []
+        self._tidied: Counter[RelPath] = Counter()
 
     @property
     def pending(self) -> int:
@@ -110,6 +116,13 @@ class LocalWorks:
                     assert_never(unreachable)
         if buried or agreed:
             self._write(buried, agreed)
+
+    def tidy(self) -> None:
+        """Try again to remove the directories that held something when they were deleted; called when all else is done."""
+        for path, tombstone in list(self._trees.buried.items()):
+            if tombstone.leftover_inode and path not in self._busy and self._tidied[path] < TIDY_TRIES:
+                self._tidied[path] += 1
+                self._submit(_second_removal(path, tombstone))
 
     def wakes_at(self) -> float | None:
         """When something is to be tried again."""
@@ -160,7 +173,8 @@ class LocalWorks:
         match outcome:
             case Published() | Removed() | Moved():
                 self._failures.pop(change.path, None)
-                self._tell(change, outcome)
+                if change.path not in self._tidied:
+                    self._tell(change, outcome)
                 self._replan(self._worth_a_plan(change))
             case Overtaken():
                 log.info("work.overtaken path=%r reason=it was changed here meanwhile", change.path)
@@ -199,6 +213,12 @@ class LocalWorks:
             heapq.heappush(self._resting, (at, resting))
         if error is not None:
             self._outcomes.work_failed(path, error)
+
+
+def _second_removal(path: RelPath, tombstone: Tombstone) -> Removal:
+    there = Fingerprint(size=0, mtime_ns=0, ctime_ns=0, inode=tombstone.leftover_inode, mode=0, kind=Kind.DIRECTORY)
+    expected = FileMeta(fingerprint=there, version=tombstone.version)
+    return Removal(path=path, expected=expected, tombstone=replace(tombstone, leftover_inode=0))
 
 
 def is_local(action: LocalAction | Fetch | Refuse) -> bool:

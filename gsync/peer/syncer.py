@@ -7,7 +7,6 @@ then this source, never the peer. It holds no to-do list of its own: after a res
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
@@ -36,8 +35,6 @@ from gsync.peer.progress import Speaker
 from gsync.peer.trees import Trees
 from gsync.peer.voucher import Voucher
 from gsync.storage.filesystem import Folder
-
-log = logging.getLogger(__name__)
 
 IN_FLIGHT: Final = 1024
 """Files between their first dial and the end of their batch: two full batches, so that the publisher never waits."""
@@ -344,6 +341,7 @@ class Syncer:
             self._events.tell(ev.SyncDone(fetched=done.fetched, bytes=done.bytes, seconds=seconds))
         if not self._announced_round:
             self._announced_round = True
+            self._works.tidy()
             self._on_idle()
 
 

@@ -14,7 +14,7 @@ from gsync.core.versions import Version
 from gsync.errors import StorageError
 from gsync.net.simulation import World, simulated
 from gsync.peer.events import FileDeleted, FileMade, FileMoved, FileSkipped
-from gsync.peer.local_works import RETRY_BASE_S, LocalWorks
+from gsync.peer.local_works import RETRY_BASE_S, TIDY_TRIES, LocalWorks
 from gsync.peer.outcomes import Outcomes
 from gsync.peer.trees import Trees
 from gsync.storage.downloads import (
@@ -224,3 +224,14 @@ def test_a_directory_goes_only_after_what_is_in_it(room: Room) -> None:
     assert D in room.replanned  # it may be empty now
     room.put(going)
     assert [change.path for change in room.changes] == [DX, D]
+
+
+def test_a_directory_that_held_something_is_tried_again_a_few_times(room: Room) -> None:
+    left = Tombstone(version=v(9, ann=2), kind=Kind.DIRECTORY, leftover_inode=7)
+    room.trees.note_local({D: left, A: BURIED})
+    for _ in range(2 * TIDY_TRIES):
+        room.works.tidy()
+        gevent.sleep(0.01)
+    assert [change.path for change in room.changes] == [D] * TIDY_TRIES
+    assert room.changes[0].expected.fingerprint.inode == 7  # type: ignore[union-attr]
+    assert room.heard.all == []
