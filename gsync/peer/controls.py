@@ -34,6 +34,7 @@ from gsync.peer import events as ev
 from gsync.peer.applier import Applier
 from gsync.peer.event_log import EventLog
 from gsync.peer.indexer import Indexer
+from gsync.peer.no_overlay import NoOverlay
 from gsync.peer.syncer import Syncer
 from gsync.peer.trees import Trees
 from gsync.peer.voice import Voice
@@ -55,7 +56,7 @@ class Facts:
     """On the monotonic clock."""
 
 
-class PeerControls:
+class PeerControls(NoOverlay):
     """Looks at, and gives orders to, the rooms that it is given."""
 
     def __init__(

@@ -12,6 +12,8 @@ from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
 from gsync.core.names import Endpoint
+from gsync.core.versions import Version
+from gsync.core.view import version_text
 from gsync.errors import ConfigError, GsyncError, NameRefused, NoSpace, StorageError, UnknownName
 
 SCHEMA_VERSION: Final = 1
@@ -32,9 +34,11 @@ _KINDS: Final[tuple[tuple[str, type[GsyncError], int], ...]] = (  # narrow class
 
 
 def plain(value: object) -> Any:
-    """`value` as plain JSON: dataclasses become objects, enums and names text, endpoints `ip:port`."""
+    """`value` as plain JSON: dataclasses become objects, enums and names text, endpoints `ip:port`, versions short."""
     if isinstance(value, Endpoint):
         return str(value)
+    if isinstance(value, Version):
+        return version_text(value)
     if is_dataclass(value):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):

@@ -8,8 +8,16 @@
     GET  /v1/log?last=                   lines
     GET  /v1/conflicts                   lines
     GET  /v1/trash?beneath=              lines
+    GET  /v1/search?pattern=&ttl=&seconds=  lines, as hits come in; ends after that many seconds
+    GET  /v1/overlay                     one object
+    GET  /v1/copies?beneath=             lines
     POST /v1/keep {"choice", "names"}    lines
     POST /v1/restore {"names", "box"}    lines
+    POST /v1/get {"names", "holder", "output"}  lines
+    POST /v1/refresh, free {"names"}     lines
+    POST /v1/mark {"names", "valid"}     lines
+    POST /v1/mode {"mode"}               {}
+    POST /v1/ttr {"seconds"}             {}
     POST /v1/release                     {"released"}
     POST /v1/scan                        {"changed"}
     POST /v1/pause, resume, stop         {}
@@ -27,24 +35,34 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from itertools import chain, islice
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import bottle
 import gevent
 import msgspec
 
+from gsync.core.flood import QUERY_TTL, TTL_MAX
+from gsync.core.freshness import Mode
+from gsync.core.hits import Marked
 from gsync.core.keeping import Keep
-from gsync.core.names import RelPath
+from gsync.core.names import PeerName, RelPath
 from gsync.errors import CutShort, GsyncError, NameRefused
 from gsync.net.clock import Clock
 from gsync.web.answers import answer, encode, error_answer, lines, status_of
-from gsync.web.controls import Controls
+from gsync.web.controls import SEARCH_WAIT_S, Controls
 
 BODY_MAX_BYTES: Final = 1024 * 1024
 """An order names files; 1 MiB has room for some thousand of them."""
 
 WAIT_MAX_S: Final = 20.0
 """One question waits at most so long; whoever wants more asks again."""
+
+SEARCH_WAIT_MAX_S: Final = 30.0
+"""One search waits at most so long for hits: less than a reader of its answer waits in silence."""
+
+TTR_MIN_S: Final = 0.1
+TTR_MAX_S: Final = 86_400.0
+"""A copy that is asked about more often is traffic; one that is believed for longer than a day is no copy."""
 
 LOG_MAX_LINES: Final = 10_000
 LOG_LINES: Final = 100
@@ -69,6 +87,39 @@ class RestoreOrder(msgspec.Struct, forbid_unknown_fields=True):
     box: str = ""
 
 
+class NamesOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of /v1/free, and of /v1/refresh, where no name means all."""
+
+    names: list[str]
+
+
+class GetOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of /v1/get."""
+
+    names: list[str]
+    holder: str = ""
+    output: str = ""
+
+
+class MarkOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of /v1/mark."""
+
+    names: list[str]
+    valid: bool
+
+
+class ModeOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of /v1/mode."""
+
+    mode: Mode
+
+
+class TtrOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of /v1/ttr."""
+
+    seconds: Annotated[float, msgspec.Meta(ge=TTR_MIN_S, le=TTR_MAX_S)]
+
+
 def api(controls: Controls, *, clock: Clock) -> Any:
     """The application (WSGI) that answers for `controls`."""
     app = bottle.Bottle()
@@ -87,8 +138,17 @@ def api(controls: Controls, *, clock: Clock) -> Any:
     route("log", "GET", lambda asked: iter(controls.log(last=_log_lines(asked))))
     route("conflicts", "GET", lambda asked: iter(controls.conflicts()))
     route("trash", "GET", lambda asked: controls.trashed(beneath=asked.name("beneath")))
+    route("search", "GET", lambda asked: _search(controls, asked))
+    route("overlay", "GET", lambda asked: controls.overlay())
+    route("copies", "GET", lambda asked: controls.copies(beneath=asked.name("beneath")))
     route("keep", "POST", lambda asked: _keep(controls, asked.order(KeepOrder)))
     route("restore", "POST", lambda asked: _restore(controls, asked.order(RestoreOrder)))
+    route("get", "POST", lambda asked: _get(controls, asked.order(GetOrder)))
+    route("refresh", "POST", lambda asked: controls.refresh(_any_names(asked.order(NamesOrder).names)))
+    route("free", "POST", lambda asked: controls.free(_names(asked.order(NamesOrder).names)))
+    route("mark", "POST", lambda asked: _mark(controls, asked.order(MarkOrder)))
+    route("mode", "POST", lambda asked: _set_mode(controls, asked.order(ModeOrder)))
+    route("ttr", "POST", lambda asked: _set_ttr(controls, asked.order(TtrOrder)))
     route("release", "POST", lambda asked: {"released": controls.release()})
     route("scan", "POST", lambda asked: {"changed": controls.scan()})
     route("pause", "POST", lambda asked: _done(controls.pause))
@@ -181,6 +241,36 @@ def _restore(controls: Controls, order: RestoreOrder) -> Iterator[object]:
     return controls.restore(_names(order.names), box=order.box)
 
 
+def _search(controls: Controls, asked: Asked) -> Iterator[object]:
+    pattern = RelPath.parse(asked.text("pattern"))  # a pattern matches paths, so what no path can be matches nothing
+    ttl = int(asked.number("ttl", default=QUERY_TTL, highest=TTL_MAX))
+    wait_s = asked.number("seconds", default=SEARCH_WAIT_S, highest=SEARCH_WAIT_MAX_S)
+    return controls.search(pattern, ttl=ttl, wait_s=wait_s)
+
+
+def _get(controls: Controls, order: GetOrder) -> Iterator[object]:
+    names, output = _names(order.names), order.output
+    if output and (not output.startswith("/") or "\0" in output):
+        raise NameRefused("the output is an absolute path")
+    holder = PeerName.parse(order.holder) if order.holder else None
+    return controls.get(names, holder=holder, output=output)
+
+
+def _mark(controls: Controls, order: MarkOrder) -> Iterator[object]:
+    for path in _names(order.names):
+        yield Marked(path=path, version=controls.mark(path, valid=order.valid))
+
+
+def _set_mode(controls: Controls, order: ModeOrder) -> dict[str, object]:
+    controls.set_mode(order.mode)
+    return {}
+
+
+def _set_ttr(controls: Controls, order: TtrOrder) -> dict[str, object]:
+    controls.set_ttr(order.seconds)
+    return {}
+
+
 def _log_lines(asked: Asked) -> int:
     return int(asked.number("last", default=LOG_LINES, highest=LOG_MAX_LINES))
 
@@ -188,6 +278,10 @@ def _log_lines(asked: Asked) -> int:
 def _names(texts: list[str]) -> list[RelPath]:
     if not texts:
         raise NameRefused("no name was given")
+    return _any_names(texts)
+
+
+def _any_names(texts: list[str]) -> list[RelPath]:
     return [RelPath.parse(text) for text in texts]
 
 

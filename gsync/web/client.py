@@ -54,9 +54,9 @@ class Client:
         with _Asked(self._own_fd, "GET", _path(question, query), timeout_s=ANSWER_S) as asked:
             yield from asked.objects()
 
-    def order(self, what: str) -> Answer:
+    def order(self, what: str, body: Mapping[str, Any] | None = None) -> Answer:
         """Give the order, and return what came of it."""
-        with _Asked(self._own_fd, "POST", _path(what, {}), timeout_s=ORDER_S) as asked:
+        with _Asked(self._own_fd, "POST", _path(what, {}), timeout_s=ORDER_S, body=body) as asked:
             return asked.object()
 
     def carry_out(self, what: str, body: Mapping[str, Any]) -> Iterator[Answer]:

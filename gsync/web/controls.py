@@ -8,15 +8,59 @@ the peer, faked in tests; called by `web.control` only, one greenlet a request, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from gsync.core.explanation import Explanation
+from gsync.core.flood import QUERY_TTL
+from gsync.core.freshness import Mode
+from gsync.core.hits import CopySeen, FoundCopy, Got, OverlaySeen, Refreshed
 from gsync.core.keeping import ConflictWaiting, Keep, Kept
-from gsync.core.names import RelPath
+from gsync.core.names import PeerName, RelPath
 from gsync.core.status import ListedEntry, LogLine, PeerSeen, Restored, Status, Trashed
+from gsync.core.versions import Version
+
+SEARCH_WAIT_S: Final = 2.0
+"""So long hits of a search are waited for, where nobody says otherwise."""
 
 
-class Controls(Protocol):
+class OverlayControls(Protocol):
+    """The part of it that goes over the overlay; where a peer has none, each raises a `ConfigError` that says why."""
+
+    def search(self, pattern: str, *, ttl: int = QUERY_TTL, wait_s: float = SEARCH_WAIT_S) -> Iterator[FoundCopy]:
+        """Copies of this name, or of names that match this pattern, as hits come in; what is here first. Ends after `wait_s`."""
+        ...
+
+    def get(self, names: Sequence[RelPath], *, holder: PeerName | None = None, output: str = "") -> Iterator[Got]:
+        """Fetch each from the best that has it, or from `holder`; into the folder, or to `output`.
+
+        `output` is absolute: a directory that exists, or, for one name, a file.
+        """
+        ...
+
+    def free(self, names: Sequence[RelPath]) -> Iterator[Got]:
+        """Drop the content of each here, and only here; refused where the folder is not kept on demand."""
+        ...
+
+    def refresh(self, names: Sequence[RelPath]) -> Iterator[Refreshed]:
+        """Ask now whether these copies, or all if none is named, are still what their origins have."""
+        ...
+
+    def mark(self, path: RelPath, *, valid: bool) -> Version:
+        """Give what is owned here a new version, so that copies elsewhere are invalid, or valid again; refused elsewhere."""
+        ...
+
+    def set_mode(self, mode: Mode) -> None: ...
+
+    def set_ttr(self, seconds: float) -> None: ...
+
+    def overlay(self) -> OverlaySeen: ...
+
+    def copies(self, *, beneath: RelPath | None = None) -> Iterator[CopySeen]:
+        """How far the copies here can be believed; nothing, where there is no overlay."""
+        ...
+
+
+class Controls(OverlayControls, Protocol):
     """A running peer, for those who look at it and give it orders."""
 
     def status(self) -> Status: ...

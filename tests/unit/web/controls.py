@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from gsync.core.explanation import Explanation
+from gsync.core.flood import QUERY_TTL
+from gsync.core.freshness import CopyState, Mode
+from gsync.core.hits import CopySeen, FoundCopy, Got, NeighbourSeen, OverlaySeen, Refreshed
 from gsync.core.keeping import ConflictWaiting, Keep, Kept
 from gsync.core.model import Kind
-from gsync.core.names import Endpoint, RelPath
+from gsync.core.names import Endpoint, PeerName, RelPath
 from gsync.core.status import (
     Dialect,
     Here,
@@ -20,7 +23,8 @@ from gsync.core.status import (
     TrackerSeen,
     Trashed,
 )
-from gsync.errors import UnknownName
+from gsync.core.versions import Version
+from gsync.errors import ConfigError, UnknownName
 
 TRACKER = Endpoint("192.0.2.10", 9000)
 BEN = Endpoint("192.0.2.20", 42603)
@@ -59,6 +63,35 @@ def entry(path: str, state: State = State.SYNCED, **changes: object) -> ListedEn
     return ListedEntry(**{**facts, **changes})  # type: ignore[arg-type]
 
 
+def found(path: str, holder: str, **changes: object) -> FoundCopy:
+    facts: dict[str, object] = {
+        "path": name(path),
+        "holder": PeerName(holder),
+        "size": 15,
+        "version": Version(1_750_000_000, (("1a2b3c4d00000000", 3),)),
+        "state": CopyState.VALID,
+        "hops": 2,
+        "ms": 3.4,
+    }
+    return FoundCopy(**{**facts, **changes})  # type: ignore[arg-type]
+
+
+def copy(path: str, state: CopyState, **changes: object) -> CopySeen:
+    return CopySeen(path=name(path), state=state, **changes)  # type: ignore[arg-type]
+
+
+OVERLAY = OverlaySeen(
+    name=PeerName("ann"),
+    mode=Mode.HYBRID,
+    ttr_s=120.0,
+    topology="random:4",
+    neighbours=(
+        NeighbourSeen(name=PeerName("ben"), endpoint=BEN, is_up=True),
+        NeighbourSeen(name=PeerName("cleo"), reason="nobody knows where it is"),
+    ),
+    counts={"query sent": 7},
+)
+
 COPY = name("notes.conflict-20010909T014640Z-00000000-89abcdef.txt")
 
 
@@ -75,6 +108,13 @@ class FakeControls:
         self.bin = [
             Trashed(box="20261122T060018Z-62c09ab6", path=name("notes.txt"), size=15, since_s=1_795_327_218.0),
         ]
+        self.found = [
+            found("a.txt", "ann", is_here=True, state=CopyState.OWNED, is_origin=True, hops=0, ms=0.0),
+            found("a.txt", "ben"),
+        ]
+        self.seen_copies: list[CopySeen] = []
+        self.overlay_is_off = ""
+        self.refreshed = [Refreshed(path=name("a.txt"), state=CopyState.VALID)]
         self.before_answer: Callable[[], None] = lambda: None
 
     def status(self) -> Status:
@@ -122,6 +162,60 @@ class FakeControls:
             if one not in [trashed.path for trashed in self.bin]:
                 raise UnknownName(f"{one} is not in the trash", advice="gsync restore --list")
             yield Restored(path=one, box=box or self.bin[0].box)
+
+    def search(self, pattern: str, *, ttl: int = QUERY_TTL, wait_s: float = 2.0) -> Iterator[FoundCopy]:
+        self._require_overlay()
+        self.told.append((pattern, ttl, wait_s))
+        for one in self.found:
+            self.before_answer()
+            yield one
+
+    def get(self, names: Sequence[RelPath], *, holder: PeerName | None = None, output: str = "") -> Iterator[Got]:
+        self._require_overlay()
+        self.told.append((tuple(names), holder, output))
+        for one in names:
+            if "unknown" in one:
+                yield Got(path=one, reason="nobody who answered has it")
+            else:
+                yield Got(path=one, holder=holder or PeerName("ben"), size=15, output=output)
+
+    def free(self, names: Sequence[RelPath]) -> Iterator[Got]:
+        self._require_overlay()
+        for one in names:
+            yield Got(path=one, size=15, reason="nobody else has it" if "only" in one else "")
+
+    def refresh(self, names: Sequence[RelPath]) -> Iterator[Refreshed]:
+        self._require_overlay()
+        self.told.append(tuple(names))
+        yield from self.refreshed
+
+    def mark(self, path: RelPath, *, valid: bool) -> Version:
+        self._require_overlay()
+        if "theirs" in path:
+            raise ConfigError(f"{path} is not of this peer's making", advice="mark it where it was made: at ben")
+        self.told.append((path, valid))
+        return Version(1_750_000_000, (("1a2b3c4d00000000", 4),))
+
+    def set_mode(self, mode: Mode) -> None:
+        self._require_overlay()
+        self.told.append(mode)
+
+    def set_ttr(self, seconds: float) -> None:
+        self._require_overlay()
+        self.told.append(seconds)
+
+    def overlay(self) -> OverlaySeen:
+        self._require_overlay()
+        return OVERLAY
+
+    def copies(self, *, beneath: RelPath | None = None) -> Iterator[CopySeen]:
+        for one in self.seen_copies:
+            if beneath is None or one.path == beneath or one.path.startswith(f"{beneath}/"):
+                yield one
+
+    def _require_overlay(self) -> None:
+        if self.overlay_is_off:
+            raise ConfigError(self.overlay_is_off)
 
     def release(self) -> int:
         self.told.append("release")

@@ -13,17 +13,19 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from gsync.core.freshness import CopyState, Mode
 from gsync.core.keeping import Keep
 from gsync.core.status import Dialect, TrackerSeen
 from gsync.errors import ConfigError, NameRefused, StorageError, UnknownName
 from gsync.net.breathing import breathe
 from gsync.net.clock import HubClock
 from gsync.net.unix import dial
+from gsync.peer.no_overlay import NoOverlay
 from gsync.web import control
-from gsync.web.api import BODY_MAX_BYTES, LOG_MAX_LINES, WAIT_MAX_S
+from gsync.web.api import BODY_MAX_BYTES, LOG_MAX_LINES, SEARCH_WAIT_MAX_S, TTR_MAX_S, WAIT_MAX_S
 from gsync.web.client import Client, NotRunning, Unresponsive
 from gsync.web.control import ControlServer
-from tests.unit.web.controls import COPY, TRACKER, FakeControls, name, status
+from tests.unit.web.controls import COPY, TRACKER, FakeControls, copy, name, status
 
 
 def eventually(condition: Callable[[], object]) -> None:
@@ -147,6 +149,84 @@ def test_orders_are_given_and_what_came_of_them_is_told(world: World) -> None:
     ]
 
 
+def test_hits_are_told_as_they_come(world: World) -> None:
+    comes = Event()
+    inside = _held_at(world, comes)
+    hits = world.client.list("search", pattern="a.*", ttl="3", seconds="1.5")
+    first = gevent.spawn(next, hits)
+    eventually(lambda: inside)
+    comes.set()
+    said = first.get()
+    comes.clear()
+    assert (said["holder"], said["state"], said["version"], said["is_here"]) == ("ann", "OWNED", "1a2b3c4d:3", True)
+    eventually(lambda: len(inside) == 2)  # the first one was here before the second one came
+    comes.set()
+    assert [one["holder"] for one in hits] == ["ben"]
+    assert world.controls.told == [("a.*", 3, 1.5)]
+
+
+def test_the_overlay_and_the_copies_are_told(world: World) -> None:
+    world.controls.seen_copies = [copy("a.txt", CopyState.VALID, ttr_s=85.0), copy("photos/b.jpg", CopyState.INVALID)]
+    said = world.client.get("overlay")
+    assert (said["name"], said["mode"], said["neighbours"][0]["endpoint"]) == ("ann", "hybrid", "192.0.2.20:42603")
+    assert [one["state"] for one in world.client.list("copies")] == ["VALID", "INVALID"]
+    assert [one["path"] for one in world.client.list("copies", beneath="photos")] == ["photos/b.jpg"]
+
+
+def test_orders_that_go_over_the_overlay(world: World) -> None:
+    got = list(world.client.carry_out("get", {"names": ["a.txt"], "holder": "cleo", "output": "/tmp/a.txt"}))
+    assert [(one["holder"], one["output"], one["reason"]) for one in got] == [("cleo", "/tmp/a.txt", "")]
+    assert [one["state"] for one in world.client.carry_out("refresh", {"names": []})] == ["VALID"]
+    assert [one["path"] for one in world.client.carry_out("free", {"names": ["a.txt"]})] == ["a.txt"]
+    marked = list(world.client.carry_out("mark", {"names": ["a.txt"], "valid": False}))
+    assert marked == [{"v": 1, "path": "a.txt", "version": "1a2b3c4d:4"}]
+    assert world.client.order("mode", {"mode": "lazy"}) == {"v": 1}
+    assert world.client.order("ttr", {"seconds": 30}) == {"v": 1}
+    assert world.controls.told == [
+        (("a.txt",), "cleo", "/tmp/a.txt"),
+        (),
+        ("a.txt", False),
+        Mode.LAZY,
+        30.0,
+    ]
+
+
+def test_a_peer_without_an_overlay_says_so(world: World) -> None:
+    nothing = NoOverlay()
+    for ask in (
+        *[lambda: nothing.search("a"), lambda: nothing.get([]), lambda: nothing.free([]), lambda: nothing.refresh([])],
+        *[lambda: nothing.mark(name("a"), valid=True), lambda: nothing.set_mode(Mode.PUSH)],
+        *[lambda: nothing.set_ttr(1.0), nothing.overlay],
+    ):
+        with pytest.raises(ConfigError, match="no neighbours"):
+            ask()
+    assert list(nothing.copies()) == []
+
+
+@pytest.mark.parametrize(
+    ("what", "body"),
+    [
+        ("get", {"names": []}),
+        ("get", {"names": ["a"], "output": "here"}),
+        ("get", {"names": ["a"], "output": "/a\0b"}),
+        ("get", {"names": ["a"], "holder": "a,b"}),
+        ("free", {"names": []}),
+        ("mark", {"names": [], "valid": True}),
+        ("mark", {"names": ["a"]}),
+        ("mode", {"mode": "pushy"}),
+        ("ttr", {"seconds": 0}),
+        ("ttr", {"seconds": TTR_MAX_S + 1}),
+        ("ttr", {}),
+    ],
+)
+def test_an_order_over_the_overlay_that_makes_no_sense_is_refused(
+    world: World, what: str, body: dict[str, object]
+) -> None:
+    with pytest.raises(NameRefused):
+        list(world.client.carry_out(what, body))
+    assert world.controls.told == []
+
+
 def test_an_error_comes_back_as_what_it_was(world: World) -> None:
     with pytest.raises(UnknownName, match=r"nothing is known of no\.txt") as unknown:
         world.client.get("why", path="no.txt")
@@ -251,6 +331,11 @@ def _wait_for_my_turn(turns: list[Event]) -> None:
         ("GET /v1/wait?seconds=nan", [], 400),
         (f"GET /v1/wait?seconds={WAIT_MAX_S + 1}", [], 400),
         (f"GET /v1/log?last={LOG_MAX_LINES + 1}", [], 400),
+        ("GET /v1/search?ttl=3", [], 400),
+        ("GET /v1/search?pattern=a&ttl=256", [], 400),
+        (f"GET /v1/search?pattern=a&seconds={SEARCH_WAIT_MAX_S + 1}", [], 400),
+        ("POST /v1/search", ["Content-Length: 0"], 405),
+        ("GET /v1/get", [], 405),
         ("POST /v1/keep", ["Content-Length: 0"], 400),
         ("POST /v1/keep", ["Content-Type: application/json", "Content-Length: 0"], 400),
         ("POST /v1/keep", ["Content-Type: application/json", f"Content-Length: {BODY_MAX_BYTES + 1}"], 400),
