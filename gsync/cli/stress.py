@@ -19,7 +19,7 @@ from gsync.cli.config import LONGEST_TIMEOUT_S, MOST_FETCHES
 from gsync.cli.exits import Exit, UsageError
 from gsync.cli.jsonlines import JsonLines
 from gsync.cli.text import count, duration, shown, size
-from gsync.cli.usage import Words, choice_of, number_of, parse
+from gsync.cli.usage import Words, choice_of, number_of, parse, rate_of
 from gsync.lab.churn import Growth
 from gsync.lab.report import Report
 from gsync.lab.scenarios import SCENARIOS, Load, Share
@@ -40,6 +40,7 @@ Options:
   --seconds=S      What has not arrived after this is missing; for soak, how long to churn
   --kill=PCT       Share of the peers that are killed (-9) in the middle, and started again
   --timeout=S      Seconds of silence after which a source is skipped
+  --uplink=RATE    What each peer may send at most: bytes a second, K M G = 1024^n
   --classic        Every peer speaks only edition 1, as other people's programs do
   --dir=DIR        Where the folders are made, and removed at the end, instead of the system's place for temporary files
   --report=FILE    Write the report there too, as JSON
@@ -109,6 +110,8 @@ def load_of(words: Words) -> Load:
     ):
         if words[option] is not None:
             changes[name] = number_of(words[option], what=what, lowest=lowest_s, highest=highest_s)
+    if words["--uplink"] is not None:
+        changes["uplink"] = rate_of(words["--uplink"], what="uplink")
     if words["--size"] is not None or words["--files"] is not None:
         changes["shares"] = shares_of(words["--size"], words["--files"])
     if words["--classic"] and load.bad_percent:

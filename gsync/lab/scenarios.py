@@ -50,6 +50,8 @@ class Load:
     restarts_tracker: bool = False
     churns: bool = False
     classic: bool = False
+    uplink: int | None = None
+    """Bytes a second that each peer may send."""
 
     @property
     def files(self) -> int:

@@ -75,6 +75,7 @@ class Swarm:
         """Start a peer, or start it again."""
         options = [f"--timeout={self._load.stall_s:g}", f"--fetches={self._load.fetches}"]
         options += ["--classic"] if self._load.classic else []
+        options += [f"--limit-up={self._load.uplink}"] if self._load.uplink is not None else []
         address = ("127.0.0.1", str(self._port), f"--dir={self.folder(name)}", "--no-tracker")
         self._start(name, "gsync", *address, "--json", "--stats", "--log-level=error", *options)
 

@@ -49,6 +49,13 @@ def test_without_a_word_every_peer_has_its_part() -> None:
     assert load() == SCENARIOS["disjoint"]
 
 
+def test_an_uplink_bounds_what_each_peer_sends() -> None:
+    assert load("--uplink=2M").uplink == 2 * 1024**2
+    assert load().uplink is None
+    with pytest.raises(UsageError, match="no uplink"):
+        load("--uplink=nothing")
+
+
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_each_scenario_has_a_line_of_help(name: str) -> None:
     assert f"\n  {name} " in TEXT
