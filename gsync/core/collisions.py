@@ -16,9 +16,38 @@ def collisions(paths: Iterable[RelPath]) -> tuple[tuple[RelPath, ...], ...]:
     """Groups of two and more of `paths` in one directory whose names differ only so; in path order."""
     groups: dict[tuple[str, str], list[RelPath]] = {}
     for path in sorted(set(paths)):
-        directory, _, name = path.rpartition("/")
-        groups.setdefault((directory, _folded(name)), []).append(path)
+        groups.setdefault(_key(path), []).append(path)
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)
+
+
+class Namesakes:
+    """All names of a folder as they come and go, and which of them some machine could not tell apart."""
+
+    def __init__(self, paths: Iterable[RelPath] = ()) -> None:
+        self._known: dict[tuple[str, str], tuple[RelPath, ...]] = {}
+        for path in paths:
+            self.add(path)
+
+    def add(self, path: RelPath) -> tuple[RelPath, ...]:
+        """`path` stands there now; those others that collide with it."""
+        key = _key(path)
+        others = tuple(other for other in self._known.get(key, ()) if other != path)
+        self._known[key] = (*others, path)
+        return others
+
+    def discard(self, path: RelPath) -> None:
+        """`path` is gone."""
+        key = _key(path)
+        others = tuple(other for other in self._known.get(key, ()) if other != path)
+        if others:
+            self._known[key] = others
+        else:
+            self._known.pop(key, None)
+
+
+def _key(path: RelPath) -> tuple[str, str]:
+    directory, _, name = path.rpartition("/")
+    return directory, _folded(name)
 
 
 def _folded(name: str) -> str:

@@ -8,7 +8,7 @@ done what it can.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from gevent.event import Event
@@ -36,6 +36,7 @@ from gsync.peer.hearing import Hearing
 from gsync.peer.indexer import Indexer
 from gsync.peer.links import Links
 from gsync.peer.meter import Meter
+from gsync.peer.namesakes import NameWarner
 from gsync.peer.native_fetcher import NativeFetcher
 from gsync.peer.native_server import NativeServer
 from gsync.peer.reuse import Reuse
@@ -91,6 +92,8 @@ class Peer:
         contents = index.load()
         self._voice = Voice()
         self._trees = Trees(contents.local, contents.synced, contents.buried, tells_edits=settings.sends)
+        self._warner = NameWarner(self._trees, events)
+        self._warner.look(self._trees.local)
         self._queue = FetchQueue(limit=settings.fetches, rng=rng)
         uplink, downlink = Throttle(settings.limit_up, clock), Throttle(settings.limit_down, clock)
         lists = BlockLists(workers)
@@ -109,7 +112,7 @@ class Peer:
             events=events,
             clock=clock,
             on_touch=self._touching,
-            on_applied=self._voice.tell,
+            on_applied=self._applied,
         )
         self._indexer = Indexer(
             folder=folder,
@@ -310,8 +313,13 @@ class Peer:
     def _touching(self, paths: Iterable[RelPath]) -> None:
         self._indexer.touching(paths)
 
+    def _applied(self, paths: Sequence[RelPath]) -> None:
+        self._warner.look(paths)
+        self._voice.tell(paths)
+
     def _local_changed(self, paths: set[RelPath]) -> None:
         self._syncer.replan(paths)
+        self._warner.look(paths)
         self._voice.tell(tuple(paths))
         self._voice.tell_news()
 
