@@ -32,6 +32,7 @@ Usage:
 
 Options:
   --listen=IP        The address to listen at; 127.0.0.1 serves this machine only [default: 0.0.0.0]
+  --naming-only      Say who is there, and nothing of what they hold: search and push are left to the peers
   --expire=S         Seconds of silence after which a peer is forgotten [default: 180]
   --json             One JSON object a line on stdout instead of words
   -q, --quiet        Say only what a person must know
@@ -59,7 +60,13 @@ def main(argv: Sequence[str]) -> Exit:
     expire_s = number_of(words["--expire"], what="expiry", lowest=1, highest=LONGEST_EXPIRE_S)
     raise_descriptor_limit()
     voice = _Voice(output)
-    tracker = Tracker(network=TcpNetwork(), clock=SystemClock(), on_event=voice.observe, expire_s=expire_s)
+    tracker = Tracker(
+        network=TcpNetwork(),
+        clock=SystemClock(),
+        on_event=voice.observe,
+        expire_s=expire_s,
+        names_only=words["--naming-only"],
+    )
     listener = _listen(tracker, ip, port)
     try:
         voice.ready(listener.endpoint)

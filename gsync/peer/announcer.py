@@ -24,7 +24,7 @@ from gsync.net.transport import Network, Stream
 from gsync.peer.classic_link import ClassicLink, NotNative, OnDirectory, Opening, SeeksOthers
 from gsync.peer.events import Events, TrackerDown, TrackerUp
 from gsync.peer.neighbourhood import Whereabouts
-from gsync.peer.tracker_link import OnRecords, TrackerLink
+from gsync.peer.tracker_link import OnNames, OnRecords, TrackerLink
 from gsync.peer.trees import Trees
 from gsync.wire.messages import DirectoryResponse
 
@@ -63,6 +63,7 @@ class Announcer:
         lacks_sources: Callable[[], bool] = lambda: False,
         knows_gsync: bool = True,
         on_records: OnRecords | None = None,
+        on_names: OnNames = lambda names: None,
         author: str = "",
         name: str = "",
     ) -> None:
@@ -75,6 +76,7 @@ class Announcer:
         self._rng = rng
         self._on_directory = on_directory
         self._on_records = on_records
+        self._on_names = on_names
         self._on_away = on_away
         self._lacks_sources = lacks_sources
         self._knows_gsync = knows_gsync
@@ -119,12 +121,19 @@ class Announcer:
         """How many paths a native tracker has not been told yet."""
         return self._conversation.waiting if isinstance(self._conversation, TrackerLink) else 0
 
+    @property
+    def tells_changes(self) -> bool:
+        """Whether a native tracker is there that tells at once what changes anywhere."""
+        link = self._conversation
+        return self._is_up and isinstance(link, TrackerLink) and not link.names_only
+
     def agrees(self) -> bool | None:
         """Whether a native tracker and this peer know the same directory, all that is here included; asks it, so it waits.
 
         None while there is none to ask.
         """
-        return self._conversation.agrees() if isinstance(self._conversation, TrackerLink) else None
+        link = self._conversation
+        return link.agrees() if isinstance(link, TrackerLink) and not link.names_only else None
 
     def seen(self) -> TrackerSeen:
         """How the tracker stands now."""
@@ -205,6 +214,7 @@ class Announcer:
             holdings=self._trees,
             clock=self._clock,
             on_records=self._hear_records,
+            on_names=self._on_names,
         )
 
     def _hear_directory(self, directory: DirectoryResponse, own_end: Endpoint) -> None:

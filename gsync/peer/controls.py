@@ -235,6 +235,9 @@ class PeerControls(NoOverlay):
 
     def _same_directory(self, dialect: Dialect) -> bool | None:
         """Whether what the tracker tells is what stands here; None where it tells too little to say."""
-        if dialect is not Dialect.NATIVE or not self._facts.receives or not self._facts.sends:
+        announcer = self._voice.announcer
+        if dialect is not Dialect.NATIVE or announcer is None or not announcer.tells_changes:
+            return None
+        if not self._facts.receives or not self._facts.sends:
             return None
         return self._trees.agrees_with_remote(self._indexer.is_ignored)

@@ -8,16 +8,19 @@ nothing about files; called by `mirror.py`.
 from __future__ import annotations
 
 import ipaddress
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
 from gsync.core.model import Source
-from gsync.core.names import Endpoint
+from gsync.core.names import Endpoint, PeerName
 from gsync.errors import NameRefused, RemoteProtocolError
 from gsync.wire.messages import Refusal
 from gsync.wire.native import PeerRow, parse_peer
+
+log = logging.getLogger(__name__)
 
 ROWS_MAX: Final = 64 * 1024
 """Peers that a tracker may name on one connection; one more ends it, and the next one begins with those who are there."""
@@ -54,12 +57,22 @@ class Whereabouts:
         return endpoint.ip == self.own.ip or (not tracker_is_near and self.is_own_address(endpoint.ip))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """A peer that has a name: whom a person, or a topology, means by it."""
+
+    name: PeerName
+    author: str
+    endpoint: Endpoint
+
+
 class Neighbourhood:
     """The peers that one connection has named."""
 
     def __init__(self, whereabouts: Whereabouts) -> None:
         self._whereabouts = whereabouts
         self._rows: dict[int, Source | None] = {}
+        self._named: dict[int, Named] = {}
         self._shared: dict[tuple[int, ...], tuple[Source, ...]] = {}
 
     def add(self, rows: Iterable[PeerRow]) -> tuple[Refusal, ...]:
@@ -71,10 +84,21 @@ class Neighbourhood:
             except NameRefused as error:
                 self._rows[row.n] = None
                 refused.append(Refusal(name=f"{row.ip}:{row.port}", reason=error.reason))
+            if row.name:
+                self._learn_name(row)
         if len(self._rows) > ROWS_MAX:
             raise RemoteProtocolError(f"more than {ROWS_MAX} peers named on one connection")
         self._shared.clear()
         return tuple(refused)
+
+    def part(self, numbers: Iterable[int]) -> None:
+        """These have left; records that named them will be told anew."""
+        for number in numbers:
+            self._named.pop(number, None)
+
+    def named(self) -> dict[PeerName, Named]:
+        """Who is there under which name; whoever came last, where several have one name. Never this peer itself."""
+        return {self._named[number].name: self._named[number] for number in sorted(self._named)}
 
     def sources(self, numbers: Sequence[int]) -> tuple[Source, ...]:
         """Those of the first `HOLDERS_MAX` that are known and can be reached, in their order; never this peer itself."""
@@ -86,3 +110,14 @@ class Neighbourhood:
             known = map(self._rows.get, key)
             found = self._shared[key] = tuple(dict.fromkeys(source for source in known if source is not None))
         return found
+
+    def _learn_name(self, row: PeerRow) -> None:
+        source = self._rows[row.n]
+        if source is None or not source.speaks_native:
+            return
+        try:
+            name = PeerName.parse(row.name)
+        except NameRefused as error:  # it can be fetched from all the same
+            log.info("name.refused name=%r reason=%s", row.name, error)
+            return
+        self._named[row.n] = Named(name=name, author=row.author, endpoint=source.endpoint)

@@ -17,14 +17,14 @@ from gevent.event import AsyncResult
 from gevent.lock import BoundedSemaphore
 
 from gsync.core.model import Offer, Source
-from gsync.core.names import RelPath
+from gsync.core.names import PeerName, RelPath
 from gsync.errors import ConnectionBroken, RemoteProtocolError, Stalled
 from gsync.net.breathing import breathe
 from gsync.net.clock import Clock
 from gsync.net.tasks import TaskGroup
 from gsync.net.transport import Stream
 from gsync.peer.mirror import Mirror, News
-from gsync.peer.neighbourhood import Neighbourhood, Whereabouts
+from gsync.peer.neighbourhood import Named, Neighbourhood, Whereabouts
 from gsync.peer.outbox import Holdings, Outbox
 from gsync.wire.frames import FrameSplitter, frame
 from gsync.wire.native import (
@@ -75,6 +75,9 @@ _LONG_HEADER_BYTES: Final = 16 * 1024
 OnRecords = Callable[[Mapping[RelPath, Offer | None], bool], None]
 """Offers by path, and whether they are the whole directory; None: nobody offers it any more."""
 
+OnNames = Callable[[Mapping[PeerName, Named]], None]
+"""All other peers that have names, each time that one comes or goes."""
+
 
 class TrackerLink:
     """One conversation: made, `run` once, then forgotten. `tell` and `locate` may be called at any time, from any greenlet.
@@ -92,17 +95,21 @@ class TrackerLink:
         holdings: Holdings,
         clock: Clock,
         on_records: OnRecords,
+        on_names: OnNames = lambda names: None,
     ) -> None:
         self._stream = stream
         self._author = author
         self._name = name
         self._clock = clock
         self._on_records = on_records
+        self._on_names = on_names
         self._neighbourhood = Neighbourhood(whereabouts)
         self._mirror = Mirror(self._neighbourhood, pause=breathe)
         self._outbox = Outbox(holdings, alive=self._alive)
         self.answers = 0
         """How often it has told something."""
+        self.names_only = False
+        """Whether it has said that it will never tell what anybody holds."""
         self._epoch = ""
         self._over = False
 
@@ -188,6 +195,8 @@ class TrackerLink:
             case Peers():
                 for refusal in self._neighbourhood.add(message.peers)[:10]:
                     log.warning("peer.refused address=%r reason=%s", refusal.name, refusal.reason)
+                self._neighbourhood.part(message.gone)
+                self._on_names(self._neighbourhood.named())
             case Snapshot():
                 self._asked_at = self._clock.monotonic()
                 self._pass_on(self._mirror.take_piece(message))
@@ -208,7 +217,7 @@ class TrackerLink:
     def _greet(self, welcome: Welcome) -> None:
         if self._epoch and welcome.epoch != self._epoch:
             raise RemoteProtocolError("a tracker that becomes another one in the middle of a connection")
-        self._epoch = welcome.epoch
+        self._epoch, self.names_only = welcome.epoch, welcome.names_only
         log.info("tracker.welcome epoch=%r seq=%d", welcome.epoch, welcome.seq)
 
     def _pass_on(self, news: News | None) -> None:

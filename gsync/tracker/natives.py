@@ -35,10 +35,13 @@ OnWhole = Callable[[Join, int], None]
 class Natives:
     """All native peers of one life of a tracker, whose name is `epoch`."""
 
-    def __init__(self, *, directory: Directory, clock: Clock, epoch: str) -> None:
+    def __init__(self, *, directory: Directory, clock: Clock, epoch: str, names_only: bool = False) -> None:
         self._directory = directory
         self._registry = Registry(spelling=SPELLING, shown=directory)
-        self._telling = Telling(registry=self._registry, directory=directory, clock=clock, epoch=epoch)
+        self._names_only = names_only
+        self._telling = Telling(
+            registry=self._registry, directory=directory, clock=clock, epoch=epoch, names_only=names_only
+        )
         self._tasks = TaskGroup()
         self._teller: Task | None = None
 
@@ -64,7 +67,14 @@ class Natives:
         self._directory.enter(talk.peer, endpoint=endpoint)
         self._registry.enter(talk.peer)
         row = row_of(talk.number, endpoint, speaks=SPEAKS_NATIVE)
-        session = Session(talk, row, registry=self._registry, telling=self._telling, on_whole=on_whole)
+        session = Session(
+            talk,
+            row,
+            registry=self._registry,
+            telling=self._telling,
+            on_whole=on_whole,
+            names_only=self._names_only,
+        )
         talk.stream.send(NATIVE_START)
         with TaskGroup() as tasks:
             writer = tasks.spawn(session.speak, talk.stream)

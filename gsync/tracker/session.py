@@ -53,7 +53,10 @@ _LONG_BYTES: Final = 16 * 1024
 
 
 class Session:
-    """What one native peer says and is told; `on_whole` is called once, when it has told everything that it holds."""
+    """What one native peer says and is told; `on_whole` is called once, when it has told everything that it holds.
+
+    With `names_only` nothing of what it holds is kept.
+    """
 
     def __init__(
         self,
@@ -63,12 +66,14 @@ class Session:
         registry: Registry,
         telling: Telling,
         on_whole: Callable[[Join, int], None],
+        names_only: bool = False,
     ) -> None:
         self._talk = talk
         self._row = row
         self._registry = registry
         self._telling = telling
         self._on_whole = on_whole
+        self._names_only = names_only
         self._backlog = Backlog(telling)
         self._join: Join | None = None
         self._is_whole = False
@@ -82,7 +87,7 @@ class Session:
         match said:
             case Join():
                 self._join = said
-                self._telling.meet(msgspec.structs.replace(self._row, name=said.name))
+                self._telling.meet(msgspec.structs.replace(self._row, name=said.name, author=said.author))
                 self._telling.attend(self._talk.number, self._backlog)
                 self._backlog.need_snapshot()
             case Announce():
@@ -122,7 +127,7 @@ class Session:
 
     def _announce(self, said: Announce) -> None:
         remote = self._talk.stream.remote
-        records, refused = _announced(said)
+        records, refused = _announced(said) if not self._names_only else ([], [])
         for refusal in refused[:REFUSALS_LOGGED]:
             log.warning("record.refused remote=%s path=%r reason=%s", remote, refusal.name, refusal.reason)
         if len(refused) > REFUSALS_LOGGED:

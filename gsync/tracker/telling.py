@@ -52,15 +52,19 @@ class Listener(Protocol):
 class Telling:
     """What has been told so far (`seq`), whom it is told to, and who they all are."""
 
-    def __init__(self, *, registry: Registry, directory: Directory, clock: Clock, epoch: str) -> None:
+    def __init__(
+        self, *, registry: Registry, directory: Directory, clock: Clock, epoch: str, names_only: bool = False
+    ) -> None:
         self._registry = registry
         self._directory = directory
         self._clock = clock
         self._epoch = epoch
+        self._names_only = names_only
         self._listeners: dict[int, Listener] = {}
         self._attended: dict[int, int] = {}  # how many had been met when a listener was told who is who
         self._rows: dict[int, PeerRow] = {}
         self._new_rows: dict[int, PeerRow] = {}
+        self._gone: list[int] = []
         self._news = Event()
         self._unfinished: set[int] = set()  # who has said a part of what belongs together
         self._late: set[int] = set()  # of whom the rest is not waited for any more
@@ -106,12 +110,14 @@ class Telling:
         self.release(number)
         self._listeners.pop(number, None)
         self._attended.pop(number, None)
-        self._rows.pop(number, None)
         self._new_rows.pop(number, None)
+        if self._rows.pop(number, None) is not None:
+            self._gone.append(number)
+            self.meetings += 1
 
     def attend(self, number: int, listener: Listener) -> None:
         """From now on `listener` is told what changes; first, who is who. It has to see to its snapshot."""
-        listener.say(frame(header(Welcome(epoch=self._epoch, seq=self.seq))))
+        listener.say(frame(header(Welcome(epoch=self._epoch, seq=self.seq, names_only=self._names_only))))
         for introduction in _introductions(self._rows):
             listener.say(introduction)
         self._listeners[number] = listener
@@ -133,7 +139,7 @@ class Telling:
             self._news.wait(timeout=self._holders_due_s())
             self._news.clear()
             self._hear_classic()
-            if self._registry.changes or self._new_rows:
+            if self._registry.changes or self._new_rows or self._gone:
                 self._gather()
                 self._introduce()
                 self._tell_changes()
@@ -143,7 +149,8 @@ class Telling:
                 self._holders_told_at = self._clock.monotonic()
 
     def _introduce(self) -> None:
-        introductions, self._new_rows = _introductions(self._new_rows), {}
+        introductions, self._new_rows = [*_farewells(self._gone), *_introductions(self._new_rows)], {}
+        self._gone = []
         for introduction in introductions:
             for number, listener in self._listeners.items():
                 if self._attended[number] < self.meetings:
@@ -193,6 +200,11 @@ class Telling:
 def _introductions(rows: Mapping[int, PeerRow]) -> list[bytes]:
     rest = iter(rows.values())
     return [frame(header(Peers(peers=some))) for some in iter(lambda: list(islice(rest, ROWS_PER_FRAME)), [])]
+
+
+def _farewells(gone: Sequence[int]) -> list[bytes]:
+    pieces = range(0, len(gone), ROWS_PER_FRAME)
+    return [frame(header(Peers(gone=list(gone[start : start + ROWS_PER_FRAME])))) for start in pieces]
 
 
 def row_of(number: int, endpoint: Endpoint, *, speaks: int) -> PeerRow:

@@ -51,7 +51,7 @@ class Tracker:
     """Serves any number of listeners from one directory; `on_event` hears of peers that join and leave.
 
     `epoch` names a life of the tracker, which ends when the last listener closes. One that does not speak native takes
-    every peer for a classic one.
+    every peer for a classic one. One with `names_only` tells native peers who is there, and nothing else; classic ones meet nobody.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class Tracker:
         limits: Limits | None = None,
         epoch: Callable[[], str] = lambda: secrets.token_hex(8),
         speaks_native: bool = True,
+        names_only: bool = False,
     ) -> None:
         self._network = network
         self._clock = clock
@@ -73,6 +74,7 @@ class Tracker:
         self._connections = Connections(self._limits)
         self._epoch = epoch
         self._speaks_native = speaks_native
+        self._names_only = names_only
         self._begin_empty()
         self._numbers = count()
         self._listeners = 0
@@ -95,7 +97,9 @@ class Tracker:
     def _begin_empty(self) -> None:
         self._directory = Directory()
         self._responses = Responses(self._directory)
-        self._natives = Natives(directory=self._directory, clock=self._clock, epoch=self._epoch())
+        self._natives = Natives(
+            directory=self._directory, clock=self._clock, epoch=self._epoch(), names_only=self._names_only
+        )
 
     def _lose_listener(self) -> None:
         self._listeners -= 1
@@ -169,7 +173,7 @@ class Tracker:
         admission = self._directory.announce(
             talk.peer,
             endpoint=talk.endpoint,
-            files=said.files,
+            files=said.files if not self._names_only else {},
             knows_gsync=said.knows_gsync,
             pause=breathe,
         )

@@ -44,7 +44,7 @@ class Held(Struct, gc=False, omit_defaults=True, forbid_unknown_fields=True):
 class PeerRow(Struct, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     """A peer that later messages name by its number; `ip` is "" for one on the tracker's own machine.
 
-    `speaks` is one of SPEAKS_CLASSIC, SPEAKS_GSYNC and SPEAKS_NATIVE.
+    `speaks` is one of SPEAKS_CLASSIC, SPEAKS_GSYNC and SPEAKS_NATIVE; `name` and `author` are those of its Join.
     """
 
     n: Id
@@ -52,6 +52,7 @@ class PeerRow(Struct, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     port: Annotated[int, Meta(ge=1, le=65535)]
     speaks: Annotated[int, Meta(ge=SPEAKS_CLASSIC, le=SPEAKS_NATIVE)] = SPEAKS_CLASSIC
     name: Mark = ""
+    author: Mark = ""
 
 
 class Message(Struct, tag_field="t", omit_defaults=True, forbid_unknown_fields=True):
@@ -104,16 +105,21 @@ class Locate(Message, tag="locate"):
 
 
 class Welcome(Message, tag="welcome"):
-    """The answer to Join: this tracker's life (`epoch`), and how many changes it has told so far."""
+    """The answer to Join: this tracker's life (`epoch`), and how many changes it has told so far.
+
+    With `names_only` it will never tell any: it says who is there, and nothing of what they hold.
+    """
 
     epoch: Mark
     seq: Id
+    names_only: bool = False
 
 
 class Peers(Message, tag="peers"):
-    """Peers that messages after this one name by number. A number is never used again within an epoch."""
+    """Peers that messages after this one name by number; those `gone` have left. A number is never used again in an epoch."""
 
-    peers: list[PeerRow]
+    peers: list[PeerRow] = []
+    gone: list[Id] = []
 
 
 class Snapshot(Message, tag="snapshot"):

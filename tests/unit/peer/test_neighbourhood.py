@@ -119,3 +119,31 @@ def test_one_peer_more_than_there_may_be_ends_the_connection(monkeypatch: pytest
     with pytest.raises(RemoteProtocolError, match="more than 3 peers"):
         known.add([row(4)])
     assert ROWS_MAX == 65536
+
+
+def test_peers_that_have_names_are_known_by_them_until_they_leave() -> None:
+    known = Neighbourhood(LAN)
+    ours = PeerRow(n=0, ip="192.0.2.1", port=2001, speaks=2, name="we")
+    anna = PeerRow(n=1, ip="192.0.2.9", port=2000, speaks=2, name="anna", author="aa")
+    known.add([ours, anna, row(2, "192.0.2.8"), PeerRow(n=3, ip="192.0.2.7", port=2000, speaks=1, name="classic")])
+    (named,) = known.named().values()
+    assert (named.name, named.author, named.endpoint) == ("anna", "aa", Endpoint("192.0.2.9", 2000))
+    known.part([1, 99])
+    assert known.named() == {}
+
+
+def test_of_several_peers_with_one_name_it_means_the_one_who_came_last() -> None:
+    known = Neighbourhood(LAN)
+    known.add([PeerRow(n=n, ip="192.0.2.9", port=2000 + n, speaks=2, name="anna") for n in (2, 1)])
+    (named,) = known.named().values()
+    assert named.endpoint.port == 2002
+    known.part([2])
+    (named,) = known.named().values()
+    assert named.endpoint.port == 2001
+
+
+def test_a_name_that_no_topology_could_spell_costs_the_name_and_not_the_source() -> None:
+    known = Neighbourhood(LAN)
+    assert known.add([PeerRow(n=1, ip="192.0.2.9", port=2000, speaks=2, name="a,b")]) == ()
+    assert known.named() == {}
+    assert known.sources([1]) == (native("192.0.2.9"),)

@@ -107,6 +107,7 @@ class NativeCaller(Caller):
         self.port = port
         self.heard: list[FromTracker] = []
         self.rows: dict[int, PeerRow] = {}
+        self.gone: set[int] = set()
         self.known: dict[str, Held] = {}
         self.seq = -1
         self.is_whole = False
@@ -183,6 +184,7 @@ class NativeCaller(Caller):
         match message:
             case Peers():
                 self.rows |= {row.n: row for row in message.peers}
+                self.gone |= set(message.gone)
             case Snapshot():
                 assert not self._gathered or self.seq == message.seq
                 self.seq = message.seq
@@ -245,6 +247,7 @@ def swarm(
     expire_s: float = 180.0,
     through: Callable[[MemoryHost], Any] = as_it_is,
     speaks_native: bool = True,
+    names_only: bool = False,
 ) -> Iterator[Swarm]:
     """A tracker at 192.0.2.1 port 9000, in a world of virtual time."""
     events: list[TrackerEvent] = []
@@ -258,6 +261,7 @@ def swarm(
             limits=limits,
             epoch=lambda: "epoch",
             speaks_native=speaks_native,
+            names_only=names_only,
         )
         listener = tracker.listen(ip="0.0.0.0", port=PORT)
         yield Swarm(world, network, listener, tracker=tracker, events=events)
