@@ -10,11 +10,13 @@ from typing import Final
 from gsync.cli.exits import Exit, output_errors
 from gsync.cli.jsonlines import print_answers
 from gsync.cli.place import COMMON_OPTIONS, Place
-from gsync.cli.text import shown, size, table
+from gsync.cli.text import padded, shown, size, table
 from gsync.cli.usage import choice_of, number_of, parse
+from gsync.core.freshness import CopyState
 from gsync.core.status import State
-from gsync.errors import UnknownName
+from gsync.errors import ConfigError, UnknownName
 from gsync.web.answers import Answer
+from gsync.web.client import Client
 
 LS_TEXT: Final = f"""List every path that is known here, and how it stands: {", ".join(State)}.
 
@@ -23,6 +25,8 @@ Usage:
 
 Options:
   --state=STATES  Only paths that stand so; several with commas between: --state=stale,missing
+                 Where the gsync here has neighbours, a second word says how far the copy here can be believed:
+                 {", ".join(CopyState)}
 {COMMON_OPTIONS}
 <name> is a file, or a directory with all that is in it.
 """
@@ -47,6 +51,7 @@ Options:
 MOST_LINES: Final = 10_000
 
 _STATE_COLUMNS: Final = max(len(state) for state in State)
+_COPY_COLUMNS: Final = max(len(state) for state in CopyState)
 _SIZE_COLUMNS: Final = 10
 _BILLION: Final = 1_000_000_000
 
@@ -61,14 +66,16 @@ def ls(argv: Sequence[str]) -> Exit:
     )
     known = False
     with place.peer() as peer:
+        copies = {copy["path"]: copy for copy in peer.list("copies", **query)}
         for entry in peer.list("ls", **query):
             known = True
-            if states and entry["state"] not in states:
+            copy = copies.get(entry["path"])
+            if states and entry["state"] not in states and (copy is None or copy["state"] not in states):
                 continue
             if words["--json"]:
-                print_answers([entry], sys.stdout)
+                print_answers([entry if copy is None else {**entry, "copy": copy}], sys.stdout)
             else:
-                _print([_line(entry)])
+                _print([_line(entry, copy, with_copies=bool(copies))])
     if query and not known:
         raise UnknownName(f"nothing is known of {query['beneath']}", advice="see what there is: gsync ls")
     return Exit.DONE
@@ -79,13 +86,18 @@ def peers(argv: Sequence[str]) -> Exit:
     words = parse(PEERS_TEXT, ["peers", *argv], command="peers")
     with Place.of(words).peer() as peer:
         found = list(peer.list("peers"))
+        neighbours = _neighbours(peer)
     if words["--json"]:
-        print_answers(found, sys.stdout)
-    elif found:
+        print_answers([*found, *({"v": one["v"], "neighbour": one["name"], **one} for one in neighbours)], sys.stdout)
+        return Exit.DONE
+    if found:
         rows = [
             (one["endpoint"], one["dialect"], f"{one['offers']}", f"{one['only']}", one["trouble"]) for one in found
         ]
         _print(table([("address", "speaks", "names", "only there", ""), *rows], right=frozenset({2, 3})))
+    if neighbours:
+        links = [(one["name"], one["endpoint"] or "-", "up" if one["is_up"] else one["reason"]) for one in neighbours]
+        _print(table([("neighbour", "address", "link"), *links]))
     return Exit.DONE
 
 
@@ -113,19 +125,33 @@ def moment(time_s: float) -> str:
 def _states(text: str | None) -> frozenset[str]:
     if text is None:
         return frozenset()
-    return frozenset(choice_of(word, [state.value for state in State], what="state") for word in text.split(","))
+    known = [*(state.value for state in State), *(state.value for state in CopyState)]
+    return frozenset(choice_of(word, known, what="state") for word in text.split(","))
+
+
+def _neighbours(peer: Client) -> list[Answer]:
+    """The neighbours in the overlay; none where there is no overlay."""
+    try:
+        said = peer.get("overlay")
+    except ConfigError:
+        return []
+    return [{"v": said["v"], **one} for one in said["neighbours"]]
 
 
 def _is_all(place: Place, text: str) -> bool:
     return (place.base / text).resolve() == place.folder.resolve()
 
 
-def _line(entry: Answer) -> str:
+def _line(entry: Answer, copy: Answer | None, *, with_copies: bool) -> str:
     """One path. The columns have fixed widths, because lines are printed as they come."""
     name = shown(entry["path"]) + ("/" if entry["kind"] == "directory" else "@" if entry["kind"] == "link" else "")
     big = size(entry["size"]) if entry["kind"] == "file" else "-"
     holders = len(entry["holders"])
     state, when = entry["state"], moment(entry["mtime_ns"] // _BILLION)
+    if with_copies:
+        believed = padded("-" if copy is None else shown(copy["state"]), _COPY_COLUMNS)
+        state = f"{state:{_STATE_COLUMNS}}  {believed}"
+        name += f"  of {shown(copy['origin'])}" if copy is not None and copy["origin"] else ""
     return f"{state:{_STATE_COLUMNS}}  {big:>{_SIZE_COLUMNS}}  {when:19}  {holders:>3}  {name}"
 
 

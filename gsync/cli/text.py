@@ -61,13 +61,12 @@ def table(rows: Iterable[Sequence[str]], *, right: frozenset[int] = frozenset())
     widths = [max(map(width, column)) for column in zip(*cells, strict=True)]
     for row in cells:
         yield "  ".join(
-            _padded(
-                cell, 0 if number == len(row) - 1 and number not in right else widths[number], right=number in right
-            )
+            padded(cell, 0 if number == len(row) - 1 and number not in right else widths[number], right=number in right)
             for number, cell in enumerate(row)
         ).rstrip()
 
 
-def _padded(cell: str, columns: int, *, right: bool) -> str:
+def padded(cell: str, columns: int, *, right: bool = False) -> str:
+    """`cell`, already `shown`, with blanks up to so many columns; as it is where it has more."""
     blanks = " " * (columns - width(cell))
     return blanks + cell if right else cell + blanks

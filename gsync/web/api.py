@@ -49,20 +49,13 @@ from gsync.core.names import PeerName, RelPath
 from gsync.errors import CutShort, GsyncError, NameRefused
 from gsync.net.clock import Clock
 from gsync.web.answers import answer, encode, error_answer, lines, status_of
-from gsync.web.controls import SEARCH_WAIT_S, Controls
+from gsync.web.controls import SEARCH_WAIT_MAX_S, SEARCH_WAIT_S, TTR_MAX_S, TTR_MIN_S, Controls
 
 BODY_MAX_BYTES: Final = 1024 * 1024
 """An order names files; 1 MiB has room for some thousand of them."""
 
 WAIT_MAX_S: Final = 20.0
 """One question waits at most so long; whoever wants more asks again."""
-
-SEARCH_WAIT_MAX_S: Final = 30.0
-"""One search waits at most so long for hits: less than a reader of its answer waits in silence."""
-
-TTR_MIN_S: Final = 0.1
-TTR_MAX_S: Final = 86_400.0
-"""A copy that is asked about more often is traffic; one that is believed for longer than a day is no copy."""
 
 LOG_MAX_LINES: Final = 10_000
 LOG_LINES: Final = 100

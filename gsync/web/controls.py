@@ -22,6 +22,13 @@ from gsync.core.versions import Version
 SEARCH_WAIT_S: Final = 2.0
 """So long hits of a search are waited for, where nobody says otherwise."""
 
+SEARCH_WAIT_MAX_S: Final = 30.0
+"""One search waits at most so long for hits: less than a reader of its answer waits in silence."""
+
+TTR_MIN_S: Final = 0.1
+TTR_MAX_S: Final = 86_400.0
+"""A copy that is asked about more often is traffic; one that is believed for longer than a day is no copy."""
+
 
 class OverlayControls(Protocol):
     """The part of it that goes over the overlay; where a peer has none, each raises a `ConfigError` that says why."""

@@ -14,6 +14,8 @@ import pytest
 from gsync.cli import orders
 from gsync.cli.exits import Exit
 from gsync.cli.main import COMMANDS, run_command
+from gsync.core.freshness import CopyState, Mode
+from gsync.core.hits import Refreshed
 from gsync.core.keeping import ConflictWaiting, Keep
 from gsync.core.model import Kind
 from gsync.core.status import Here, LogLine, State, TrackerSeen
@@ -21,10 +23,15 @@ from gsync.net.clock import HubClock
 from gsync.net.unix import Door
 from gsync.storage.visiting import TRACKER_NOTE, note
 from gsync.web.control import ControlServer
-from tests.unit.web.controls import COPY, TRACKER, FakeControls, entry, name, status
+from tests.unit.web.controls import COPY, TRACKER, FakeControls, copy, entry, found, name, status
 
 Run = Callable[..., tuple[int, str, str]]
 LOOKING = [word for word in COMMANDS if word not in ("run", "tracker", "demo", "stress")]
+OVERLAY = {
+    "search": "search.main",
+    **{word: f"copies.{word}" for word in ("get", "free", "refresh", "mark")},
+    **{word: f"mode.{word}" for word in ("mode", "ttr")},
+}
 WORDS = {"why": ["why", "a.txt"], "restore": ["restore", "a.txt"]}
 
 
@@ -48,7 +55,10 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    for word, function in OVERLAY.items():
+        monkeypatch.setitem(COMMANDS, word, function)
+
     def run(*words: str) -> tuple[int, str, str]:
         code = run_command([*words, f"--dir={tmp_path / 'Shared'}"])
         return (code, *capsys.readouterr())
@@ -182,6 +192,7 @@ def test_ls_knows_its_states(world: World, run: Run) -> None:
 
 
 def test_peers_are_a_table(world: World, run: Run) -> None:
+    world.controls.overlay_is_off = "no overlay"
     assert printed(run, "peers") == [
         "address           speaks  names  only there",
         "192.0.2.20:42603  native      5           1",
@@ -216,6 +227,150 @@ def test_why_explains_a_path(world: World, run: Run) -> None:
     ]
     assert objects(run, "why", "a.txt")[0]["state"] == "synced"
     assert run("why", "no.txt") == (4, "", "gsync: nothing is known of no.txt\n  gsync ls\n")
+
+
+# the overlay: search, copies, mode
+
+
+def test_ls_says_how_far_copies_can_be_believed_where_there_is_an_overlay(world: World, run: Run) -> None:
+    world.controls.seen_copies = [copy("photos/b.jpg", CopyState.INVALID, origin="ben", reason="ann has a newer one")]
+    assert printed(run, "ls") == [
+        "synced    -               15 B  2025-06-15 15:06:40    1  a.txt",
+        "missing   INVALID         15 B  2025-06-15 15:06:40    1  photos/b.jpg  of ben",
+    ]
+    assert [line["path"] for line in objects(run, "ls", "--state=INVALID")] == ["photos/b.jpg"]
+    assert [line["path"] for line in objects(run, "ls", "--state=synced,VALID")] == ["a.txt"]
+    assert objects(run, "ls", "photos")[0]["copy"]["reason"] == "ann has a newer one"  # type: ignore[index]
+
+
+def test_why_says_how_far_the_copy_can_be_believed(world: World, run: Run) -> None:
+    world.controls.seen_copies = [
+        copy("a.txt", CopyState.VALID, since_s=1_750_000_000.0, ttr_s=85.0, origin="ben", reason="ben said so"),
+        copy("a.txt/x", CopyState.INVALID),
+    ]
+    assert printed(run, "why", "a.txt")[-1] == (
+        "  this copy    VALID since 2025-06-15 15:06:40: ben said so; believed for 85.0 s more; its origin is ben"
+    )
+    assert objects(run, "why", "a.txt")[0]["copy"]["state"] == "VALID"  # type: ignore[index]
+
+
+def test_peers_shows_the_neighbours_too(world: World, run: Run) -> None:
+    assert printed(run, "peers")[2:] == [
+        "neighbour  address           link",
+        "ben        192.0.2.20:42603  up",
+        "cleo       -                 nobody knows where it is",
+    ]
+    assert [line.get("neighbour") for line in objects(run, "peers")] == [None, "ben", "cleo"]
+    world.controls.overlay_is_off = "no overlay"
+    assert len(printed(run, "peers")) == 2
+
+
+def test_hits_are_printed_with_holder_version_size_state_and_way(world: World, run: Run) -> None:
+    world.controls.found.append(
+        found("Grüße\u202e.txt", "somebody with a long name", hops=1, ms=1234.56, size=5 * 1024**2)
+    )
+    assert printed(run, "search", "*.txt") == [
+        "OWNED     ann, here             15 B  1a2b3c4d:3     0 hops     0.0 ms  a.txt",
+        "VALID     ben                   15 B  1a2b3c4d:3     2 hops     3.4 ms  a.txt",
+        "VALID     somebody with a long name     5.0 MiB  1a2b3c4d:3      1 hop  1234.6 ms  Grüße\\u202e.txt",
+    ]
+    assert world.controls.told == [("*.txt", 16, 2.0)]
+
+
+def test_a_search_takes_how_far_and_how_long(world: World, run: Run) -> None:
+    hits = objects(run, "search", "photos/*", "--ttl=1", "--wait=0.5")
+    assert [(hit["holder"], hit["hops"]) for hit in hits] == [("ann", 0), ("ben", 2)]
+    assert world.controls.told == [("photos/*", 1, 0.5)]
+
+
+def test_a_search_without_a_hit_is_told(world: World, run: Run) -> None:
+    world.controls.found = []
+    assert run("search", "no.txt", "--wait=0") == (
+        4,
+        "",
+        "gsync: nobody who answered within 0 s has no.txt\n  see who is asked: gsync peers\n",
+    )
+
+
+@pytest.mark.parametrize("option", ["--ttl=0", "--ttl=256", "--ttl=x", "--wait=-1", "--wait=31", "--wait=nan"])
+def test_a_search_keeps_within_its_limits(world: World, run: Run, option: str) -> None:
+    assert run("search", "a.txt", option)[0] == 2
+    assert world.controls.told == []
+
+
+def test_get_fetches_and_says_from_where(world: World, run: Run, tmp_path: Path) -> None:
+    assert printed(run, "get", "a.txt") == ["+ a.txt  15 B from ben"]
+    assert printed(run, "get", "a.txt", "--from=cleo", "-o", f"{tmp_path}/x") == [
+        f"+ a.txt  15 B from cleo, as {tmp_path}/x"
+    ]
+    assert printed(run, "get", "a.txt", "unknown", code=5) == [
+        "+ a.txt  15 B from ben",
+        "- unknown  nobody who answered has it",
+    ]
+    assert world.controls.told == [
+        (("a.txt",), None, ""),
+        (("a.txt",), "cleo", f"{tmp_path}/x"),
+        (("a.txt", "unknown"), None, ""),
+    ]
+
+
+def test_an_output_is_meant_from_the_working_directory(
+    world: World, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert objects(run, "get", "a.txt", "b.txt", "--output=.")[0]["output"] == str(tmp_path)
+
+
+@pytest.mark.parametrize("words", [["a", "b", "-o", "/nowhere/x"], ["a", "-o", "/nowhere/x"], ["a", "b", "-o", ""]])
+def test_an_output_that_cannot_be_is_refused_before_anything_is_fetched(
+    world: World, run: Run, words: list[str]
+) -> None:
+    assert run("get", *words)[0] == 2
+    assert world.controls.told == []
+
+
+def test_free_says_what_was_kept(world: World, run: Run) -> None:
+    assert printed(run, "free", "a.txt") == ["a.txt  freed 15 B"]
+    assert printed(run, "free", "a.txt", "only.txt", code=5)[1] == "only.txt  kept: nobody else has it"
+
+
+def test_refresh_says_how_copies_stand_now(world: World, run: Run) -> None:
+    assert printed(run, "refresh", "a.txt") == ["VALID     a.txt"]
+    world.controls.refreshed = [Refreshed(path=name("a.txt"), state=CopyState.EXPIRED, reason="ben does not answer")]
+    assert printed(run, "refresh", code=5) == ["EXPIRED   a.txt  ben does not answer"]
+    assert world.controls.told == [("a.txt",), ()]
+
+
+def test_marking_is_a_new_version_and_refused_where_the_file_was_not_made(world: World, run: Run) -> None:
+    assert printed(run, "mark", "invalid", "a.txt") == ["a.txt  marked invalid, version 1a2b3c4d:4"]
+    assert objects(run, "mark", "valid", "a.txt")[0]["version"] == "1a2b3c4d:4"
+    assert world.controls.told == [("a.txt", False), ("a.txt", True)]
+    assert run("mark", "invalid", "theirs.txt") == (
+        11,
+        "",
+        "gsync: theirs.txt is not of this peer's making\n  mark it where it was made: at ben\n",
+    )
+    assert run("mark", "stale", "a.txt")[0] == 2
+
+
+def test_the_mode_and_the_ttr_are_shown_and_set(world: World, run: Run) -> None:
+    assert printed(run, "mode") == ["hybrid"]
+    assert printed(run, "ttr") == ["120 s"]
+    assert objects(run, "mode", "push")[0]["topology"] == "random:4"
+    assert objects(run, "ttr", "30")[0]["v"] == 1
+    assert world.controls.told == [Mode.PUSH, 30.0]
+
+
+@pytest.mark.parametrize("words", [["mode", "pusj"], ["ttr", "0"], ["ttr", "soon"], ["ttr", "86401"]])
+def test_a_mode_or_ttr_that_cannot_be_is_refused(world: World, run: Run, words: list[str]) -> None:
+    assert run(*words)[0] == 2
+    assert world.controls.told == []
+
+
+@pytest.mark.parametrize("words", [["search", "a"], ["get", "a"], ["free", "a"], ["refresh"], ["mode"], ["ttr", "5"]])
+def test_where_there_is_no_overlay_it_is_said_why(world: World, run: Run, words: list[str]) -> None:
+    world.controls.overlay_is_off = "this gsync has no neighbours"
+    assert run(*words) == (11, "", "gsync: this gsync has no neighbours\n")
 
 
 # conflicts, restore

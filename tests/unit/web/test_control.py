@@ -22,9 +22,10 @@ from gsync.net.clock import HubClock
 from gsync.net.unix import dial
 from gsync.peer.no_overlay import NoOverlay
 from gsync.web import control
-from gsync.web.api import BODY_MAX_BYTES, LOG_MAX_LINES, SEARCH_WAIT_MAX_S, TTR_MAX_S, WAIT_MAX_S
+from gsync.web.api import BODY_MAX_BYTES, LOG_MAX_LINES, WAIT_MAX_S
 from gsync.web.client import Client, NotRunning, Unresponsive
 from gsync.web.control import ControlServer
+from gsync.web.controls import SEARCH_WAIT_MAX_S, TTR_MAX_S
 from tests.unit.web.controls import COPY, TRACKER, FakeControls, copy, name, status
 
 
