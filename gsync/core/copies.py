@@ -1,0 +1,176 @@
+"""What is said about copies: the state of one, the mode of a peer, the questions that peers ask each other and the answers.
+
+Values only; `core/freshness.py` decides with them.
+
+    state     the copy here
+    --------  ------------------------------------------------------------------------------------------------
+    OWNED     was made here: this peer is its origin
+    VALID     is the latest version, as far as its time to refresh (TTR) reaches
+    EXPIRED   may be old: its TTR is over, and nobody has said yet that it still holds
+    INVALID   is old: a newer version exists
+    FETCHING  is on its way
+    CONFLICT  is one of two that were made without knowing of each other
+    DELETED   was deleted, here or by its origin
+
+    mode     floods its changes   heeds what others flood   TTR runs   polls at its end
+    -------  -------------------  ------------------------  ---------  ----------------
+    push     yes                  yes                       no         no
+    pull     no                   no                        yes        yes (eager)
+    lazy     no                   no                        yes        when the copy is asked for
+    hybrid   yes                  yes                       yes        yes
+    passive  no                   no                        yes        when a person asks
+
+Every mode forwards what others flood, remembers the highest version that it heard of, and answers polls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from gsync.core.model import Record
+from gsync.core.names import PeerName, RelPath
+from gsync.core.versions import Version
+
+
+class CopyState(StrEnum):
+    """How far a copy can be believed; see the table of the module."""
+
+    OWNED = "OWNED"
+    VALID = "VALID"
+    EXPIRED = "EXPIRED"
+    INVALID = "INVALID"
+    FETCHING = "FETCHING"
+    CONFLICT = "CONFLICT"
+    DELETED = "DELETED"
+
+    @property
+    def answers(self) -> bool:
+        """Whether a query is answered with such a copy."""
+        return self in {CopyState.OWNED, CopyState.VALID}
+
+
+class Mode(StrEnum):
+    """How a peer keeps its copies honest; see the table of the module."""
+
+    PUSH = "push"
+    PULL = "pull"
+    LAZY = "lazy"
+    HYBRID = "hybrid"
+    PASSIVE = "passive"
+
+    @property
+    def sends_push(self) -> bool:
+        """Whether its own changes are flooded."""
+        return self in {Mode.PUSH, Mode.HYBRID}
+
+    @property
+    def hears_push(self) -> bool:
+        """Whether its copies heed what others flood."""
+        return self in {Mode.PUSH, Mode.HYBRID}
+
+    @property
+    def has_timers(self) -> bool:
+        """Whether a copy expires at the end of its TTR."""
+        return self is not Mode.PUSH
+
+    @property
+    def asks(self) -> bool:
+        """Whether an expired copy is asked about at once."""
+        return self in {Mode.PULL, Mode.HYBRID}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """A copy as it can be shown; `until` is the end of its TTR, `origin` who made it, where those are known."""
+
+    state: CopyState
+    reason: str
+    since: float
+    version: Version | None = None
+    until: float | None = None
+    origin: PeerName | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """What came of an invalidation: forward it if it `is_news`; `changed` says whether the copy here is in another state now.
+
+    `reason` is why it was not believed, for the log.
+    """
+
+    is_news: bool
+    changed: bool = False
+    state: CopyState | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """What somebody says about a version that he was asked about: it holds for `ttr_s` more, or there is something `newer`.
+
+    Neither means that he does not know. `is_newer_here` asks whoever sends it to put in the record of the own trees as `newer`.
+    """
+
+    path: RelPath
+    is_valid: bool = False
+    ttr_s: float = 0.0
+    newer: Record | None = None
+    is_newer_here: bool = False
+
+
+@dataclass(slots=True)
+class Held:
+    """A copy as its table keeps it. While it is fetched anew it keeps its state, to which a failed fetch returns."""
+
+    version: Version
+    state: CopyState
+    reason: str
+    since: float
+    until: float | None = None
+    origin: PeerName | None = None
+    holders: tuple[PeerName, ...] = ()
+
+
+class CopyTable:
+    """The copies of one peer, to be looked at; `core/freshness.py` is how they change."""
+
+    def __init__(self) -> None:
+        self._held: dict[RelPath, Held] = {}
+        self._fetching: dict[RelPath, tuple[float, str]] = {}
+
+    def copy(self, path: RelPath) -> Copy | None:
+        """The copy at `path`; one that is fetched for the first time has no version yet."""
+        held = self._held.get(path)
+        fetching = self._fetching.get(path)
+        if held is None:
+            return Copy(state=CopyState.FETCHING, since=fetching[0], reason=fetching[1]) if fetching else None
+        shown = Copy(
+            state=held.state,
+            reason=held.reason,
+            since=held.since,
+            version=held.version,
+            until=held.until if held.state is CopyState.VALID else None,
+            origin=held.origin,
+        )
+        return replace(shown, state=CopyState.FETCHING, since=fetching[0], reason=fetching[1]) if fetching else shown
+
+    def copies(self) -> Iterator[tuple[RelPath, Copy]]:
+        """All of them."""
+        for path in (*self._held, *(path for path in self._fetching if path not in self._held)):
+            copy = self.copy(path)
+            if copy is not None:
+                yield path, copy
+
+    def state(self, path: RelPath) -> CopyState | None:
+        """The state of the copy at `path`, if there is one."""
+        if path in self._fetching:
+            return CopyState.FETCHING
+        held = self._held.get(path)
+        return None if held is None else held.state
+
+    def answers(self, path: RelPath) -> bool:
+        """Whether a query is answered with the copy at `path`."""
+        state = self.state(path)
+        return state is not None and state.answers

@@ -1,0 +1,53 @@
+"""What was heard of newer versions than those that are here: for each path the join of them, and the record that wins.
+
+Bounded, because anybody can speak of any path: what was not looked at for the longest time is forgotten, and the worst that comes
+of that is one more flood, which its hops end. Pure; owned by `freshness`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gsync.core.model import Record
+from gsync.core.names import RelPath
+from gsync.core.recent import Recent
+from gsync.core.records import winner
+from gsync.core.versions import Version, join
+
+HEARD_MAX: Final = 200_000
+"""Paths of which something newer than here was heard, or that are not here."""
+
+
+class Hearsay:
+    """The highest version heard of each path."""
+
+    __slots__ = ("_heard",)
+
+    def __init__(self, *, heard_max: int = HEARD_MAX) -> None:
+        self._heard: Recent[RelPath, tuple[Version, Record | None]] = Recent(heard_max)
+
+    def __len__(self) -> int:
+        return len(self._heard)
+
+    def add(self, path: RelPath, version: Version, record: Record | None = None) -> None:
+        """`version` of `path` exists, and perhaps this is its record."""
+        before = self._heard.get(path)
+        if before is None:
+            self._heard[path] = (version, record)
+            return
+        told = [one for one in (before[1], record) if one is not None]
+        self._heard[path] = (join((before[0], version)), winner(told) if told else None)
+
+    def forget(self, path: RelPath) -> None:
+        """What is here is as new as all that was heard."""
+        self._heard.forget(path)
+
+    def version(self, path: RelPath) -> Version | None:
+        """The version that none that was heard of is newer than."""
+        heard = self._heard.get(path)
+        return None if heard is None else heard[0]
+
+    def record(self, path: RelPath) -> Record | None:
+        """The record of it that stands, where one was told."""
+        heard = self._heard.get(path)
+        return None if heard is None else heard[1]
