@@ -46,19 +46,6 @@ _NOBODY: Final = "its time to refresh is over, and nobody who answers knows whet
 
 _BEHIND: Final = frozenset({Order.SAME, Order.OLDER})
 
-TTR_S: Final = 120.0
-"""So long a copy is believed after its origin was heard of, where nobody says otherwise."""
-
-
-class Mode(StrEnum):
-    """How a peer keeps its copies honest."""
-
-    PUSH = "push"
-    PULL = "pull"
-    LAZY = "lazy"
-    HYBRID = "hybrid"
-    PASSIVE = "passive"
-
 
 class Freshness(CopyTable):
     """The copies of one peer."""
