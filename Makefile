@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.dev
 PLOTS := $(VENV)/.plots
 
-.PHONY: help setup format check test test-all faults sim bench clean
+.PHONY: help setup format check test test-all faults sim swarms bench clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ faults: setup    ## the fault rows of test-all, each as often as N says (make fa
 
 sim: setup       ## N scenarios of the planner's simulation (make sim N=100000 FIRST=0); each failure prints its seed
 	$(BIN)/python -m tests.sim $(or $(N),1000) $(or $(FIRST),0)
+
+swarms: setup    ## N whole simulated swarms of live folders (make swarms N=300 FIRST=0); each failure prints its seed
+	$(BIN)/python -m tests.sim.whole $(or $(N),100) $(or $(FIRST),0)
 
 bench: $(PLOTS)  ## how fast it is, against floors and rsync (about twenty minutes; BENCH="--quick --only=start,help" for less)
 	$(BIN)/python -P -m tests.bench $(BENCH)

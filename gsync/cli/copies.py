@@ -12,7 +12,7 @@ from gsync.cli.jsonlines import print_answers
 from gsync.cli.place import COMMON_OPTIONS, Place
 from gsync.cli.text import padded, shown, size
 from gsync.cli.usage import Words, parse
-from gsync.core.freshness import CopyState
+from gsync.core.copies import CopyState
 from gsync.web.answers import Answer
 
 GET_TEXT: Final = f"""Fetch files from the best copy that a search finds, or from one peer; from the next one where that fails.

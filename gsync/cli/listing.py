@@ -12,7 +12,7 @@ from gsync.cli.jsonlines import print_answers
 from gsync.cli.place import COMMON_OPTIONS, Place
 from gsync.cli.text import padded, shown, size, table
 from gsync.cli.usage import choice_of, number_of, parse
-from gsync.core.freshness import CopyState
+from gsync.core.copies import CopyState
 from gsync.core.status import State
 from gsync.errors import ConfigError, UnknownName
 from gsync.web.answers import Answer

@@ -11,7 +11,7 @@ from gsync.cli.jsonlines import print_answers
 from gsync.cli.place import COMMON_OPTIONS, Place
 from gsync.cli.text import shown
 from gsync.cli.usage import choice_of, number_of, parse
-from gsync.core.freshness import Mode
+from gsync.core.copies import Mode
 from gsync.web.answers import Answer
 from gsync.web.controls import TTR_MAX_S, TTR_MIN_S
 

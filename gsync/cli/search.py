@@ -11,8 +11,8 @@ from gsync.cli.jsonlines import print_answers
 from gsync.cli.place import COMMON_OPTIONS, Place
 from gsync.cli.text import count, padded, shown, size
 from gsync.cli.usage import number_of, parse
+from gsync.core.copies import CopyState
 from gsync.core.flood import QUERY_TTL, TTL_MAX
-from gsync.core.freshness import CopyState
 from gsync.errors import UnknownName
 from gsync.web.answers import Answer
 from gsync.web.controls import SEARCH_WAIT_MAX_S, SEARCH_WAIT_S

@@ -22,7 +22,7 @@ from gsync.cli.exits import Exit
 from gsync.cli.place import Place
 from gsync.cli.text import shown
 from gsync.cli.usage import parse
-from gsync.core.freshness import Mode
+from gsync.core.copies import Mode
 from gsync.errors import GsyncError
 
 TEXT: Final = """A prompt in the folder: the other commands without `gsync` in front, with completion (Tab) and history.

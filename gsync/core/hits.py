@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gsync.core.freshness import CopyState, Mode
+from gsync.core.copies import CopyState, Mode
 from gsync.core.model import Kind
 from gsync.core.names import Endpoint, PeerName, RelPath
 from gsync.core.versions import Version

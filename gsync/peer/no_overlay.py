@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
+from gsync.core.copies import Mode
 from gsync.core.flood import QUERY_TTL
-from gsync.core.freshness import Mode
 from gsync.core.hits import CopySeen, FoundCopy, Got, OverlaySeen, Refreshed
 from gsync.core.names import PeerName, RelPath
 from gsync.core.versions import Version

@@ -41,8 +41,8 @@ import bottle
 import gevent
 import msgspec
 
+from gsync.core.copies import Mode
 from gsync.core.flood import QUERY_TTL, TTL_MAX
-from gsync.core.freshness import Mode
 from gsync.core.hits import Marked
 from gsync.core.keeping import Keep
 from gsync.core.names import PeerName, RelPath

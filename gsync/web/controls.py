@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
+from gsync.core.copies import Mode
 from gsync.core.explanation import Explanation
 from gsync.core.flood import QUERY_TTL
-from gsync.core.freshness import Mode
 from gsync.core.hits import CopySeen, FoundCopy, Got, OverlaySeen, Refreshed
 from gsync.core.keeping import ConflictWaiting, Keep, Kept
 from gsync.core.names import PeerName, RelPath

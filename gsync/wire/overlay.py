@@ -18,10 +18,11 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct, field
 
+from gsync.core.copies import CopyState
 from gsync.core.flood import HITS_MAX, TTL_MAX
-from gsync.core.freshness import POLL_MAX, CopyState
 from gsync.core.model import Source
 from gsync.core.names import PEER_NAME_MAX, Endpoint
+from gsync.core.polls import POLL_MAX
 from gsync.errors import NameRefused
 from gsync.wire.foreign import dialled_endpoint
 from gsync.wire.native import Id, Message, OnPeerLink, Ping, Pong, parsed

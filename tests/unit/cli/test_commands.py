@@ -14,7 +14,7 @@ import pytest
 from gsync.cli import orders
 from gsync.cli.exits import Exit
 from gsync.cli.main import COMMANDS, run_command
-from gsync.core.freshness import CopyState, Mode
+from gsync.core.copies import CopyState, Mode
 from gsync.core.hits import Refreshed
 from gsync.core.keeping import ConflictWaiting, Keep
 from gsync.core.model import Kind

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from gsync.core.copies import CopyState, Mode
 from gsync.core.explanation import Explanation
 from gsync.core.flood import QUERY_TTL
-from gsync.core.freshness import CopyState, Mode
 from gsync.core.hits import CopySeen, FoundCopy, Got, NeighbourSeen, OverlaySeen, Refreshed
 from gsync.core.keeping import ConflictWaiting, Keep, Kept
 from gsync.core.model import Kind

@@ -13,7 +13,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from gsync.core.freshness import CopyState, Mode
+from gsync.core.copies import CopyState, Mode
 from gsync.core.keeping import Keep
 from gsync.core.status import Dialect, TrackerSeen
 from gsync.errors import ConfigError, NameRefused, StorageError, UnknownName

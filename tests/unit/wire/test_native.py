@@ -10,10 +10,11 @@ import msgspec
 import pytest
 
 from gsync.core.blocks import digest_of_bytes
+from gsync.core.copies import CopyState
 from gsync.core.flood import HITS_MAX, TTL_MAX
-from gsync.core.freshness import POLL_MAX, CopyState
 from gsync.core.model import Source
 from gsync.core.names import PEER_NAME_MAX, Endpoint
+from gsync.core.polls import POLL_MAX
 from gsync.core.versions import MTIME
 from gsync.errors import NameRefused, RemoteProtocolError
 from gsync.wire import native, overlay
