@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from gsync.core.deletions import HOLD_SHARE
+from gsync.core.freshness import TTR_S, Mode
 from gsync.core.names import Endpoint
+from gsync.core.topology import DEFAULT_SHAPE, Shape, Topology
 from gsync.errors import GsyncError
 from gsync.peer.fetcher import STALL_S
 
@@ -22,6 +24,10 @@ class Settings:
     peer. One that does not send serves and announces nothing of its own making; one that does not receive leaves its folder
     alone. The limits are bytes a second over all connections, None: none. A scan that finds more than `max_delete` of all files
     gone (a share) holds these deletions back.
+
+    `topology` says who the neighbours are, by name; `neighbours`, if there are any, says it by address instead, and needs no
+    tracker. `mode` is how copies are kept honest, `ttr_s` for how long others believe what was made here. A folder `on_demand`
+    lists everything and fetches only what is asked for.
     """
 
     tracker: Endpoint
@@ -38,6 +44,11 @@ class Settings:
     limit_up: int | None = None
     limit_down: int | None = None
     max_delete: float = HOLD_SHARE
+    topology: Topology | Shape = DEFAULT_SHAPE
+    neighbours: tuple[Endpoint, ...] = ()
+    mode: Mode = Mode.HYBRID
+    ttr_s: float = TTR_S
+    on_demand: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
