@@ -39,7 +39,7 @@ def _rows(said: dict[str, Any]) -> Iterator[tuple[str, str]]:
     tracker, here = said["tracker"], said["here"]
     yield "folder", said["folder"]
     yield "state", "in sync" if said["in_sync"] else f"not in sync: {said['reason']}"
-    yield "tracker", f"{tracker['endpoint']}, {_tracker(tracker)}"
+    yield "tracker", "none" if tracker is None else f"{tracker['endpoint']}, {_tracker(tracker)}"
     offered = f", offering {count(said['offered'], 'name')}" if said["peers"] else ""
     yield "others", f"{count(said['peers'], 'peer')}{offered}"
     yield "here", ", ".join(_here(here))

@@ -82,6 +82,7 @@ class Pending:
     `same_directory` is whether the tracker's digest of its directory equals ours; None where it tells none (a classic one).
     """
 
+    has_tracker: bool = True
     tracker_is_up: bool
     has_heard: bool = True
     paused: bool = False
@@ -102,6 +103,8 @@ class Pending:
     @property
     def reason(self) -> str:
         """Why the folders may differ, the nearest cause first; "" when nothing is known to."""
+        if not self.has_tracker:
+            return "without a tracker nobody knows what the others have"
         if not self.tracker_is_up:
             return "the tracker does not answer, so nobody knows what the others have"
         if not self.has_heard:
@@ -136,7 +139,8 @@ class Status:
     pid: int
     name: str = ""
     serving: Endpoint | None = None
-    tracker: TrackerSeen
+    tracker: TrackerSeen | None
+    """None: it does without one."""
     uptime_s: float
     peers: int
     """Others that offer anything now."""

@@ -138,7 +138,7 @@ def status_of(
     folder: str,
     pid: int,
     uptime_s: float,
-    tracker: TrackerSeen,
+    tracker: TrackerSeen | None,
     pending: Pending,
     left: int = 0,
     left_bytes: int = 0,

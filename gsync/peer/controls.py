@@ -49,7 +49,8 @@ class Facts:
 
     folder: str
     name: str
-    tracker: Endpoint
+    tracker: Endpoint | None
+    """None: it does without one."""
     sends: bool
     receives: bool
     began: float
@@ -213,8 +214,10 @@ class PeerControls(NoOverlay):
             ignored_by=self._indexer.rule_for,
         )
 
-    def _tracker(self) -> TrackerSeen:
+    def _tracker(self) -> TrackerSeen | None:
         announcer = self._voice.announcer
+        if self._facts.tracker is None:
+            return None
         if announcer is None:
             return TrackerSeen(endpoint=self._facts.tracker, is_up=False, reason="it was not dialled yet")
         return announcer.seen()
@@ -222,7 +225,8 @@ class PeerControls(NoOverlay):
     def _pending(self) -> Pending:
         announcer, tracker = self._voice.announcer, self._tracker()
         return Pending(
-            tracker_is_up=tracker.is_up,
+            has_tracker=tracker is not None,
+            tracker_is_up=tracker is not None and tracker.is_up,
             paused=self._syncer.is_paused,
             to_look_at=self._indexer.unfinished(),
             to_fetch=self._syncer.left,
@@ -230,7 +234,7 @@ class PeerControls(NoOverlay):
             to_announce=self._voice.kept + (announcer.waiting if announcer is not None else 0),
             held=len(self._indexer.held),
             kept_back=self._trees.kept_back(),
-            same_directory=self._same_directory(tracker.dialect),
+            same_directory=self._same_directory(tracker.dialect) if tracker is not None else None,
         )
 
     def _same_directory(self, dialect: Dialect) -> bool | None:

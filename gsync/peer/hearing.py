@@ -21,7 +21,7 @@ class Hearing:
         self,
         *,
         network: Network,
-        tracker: Endpoint,
+        tracker: Endpoint | None,
         serving: Callable[[], Endpoint],
         trees: Trees,
         on_first: Callable[[], None],

@@ -200,16 +200,12 @@ class Peer:
         try:
             self._serving = listener.endpoint
             self._events.tell(PeerServing(endpoint=listener.endpoint, files=len(self._trees.local)))
-            self._voice.announcer = announcer = self._make_announcer(listener.endpoint.port)
+            loops = [self._applier.run, self._syncer.run, self._indexer.run, self._links.run]
+            if self._settings.tracker is not None:
+                self._voice.announcer = announcer = self._make_announcer(self._settings.tracker)
+                loops += [announcer.run, self._seeker(announcer).run]
             with TaskGroup() as tasks:
-                for loop in (
-                    self._applier.run,
-                    announcer.run,
-                    self._syncer.run,
-                    self._indexer.run,
-                    self._links.run,
-                    self._seeker(announcer).run,
-                ):
+                for loop in loops:
                     tasks.spawn(loop)
                 tasks.spawn(self._voucher.run, self._fetcher)
                 if self._settings.stats:
@@ -264,11 +260,11 @@ class Peer:
             replan=self._syncer.replan,
         )
 
-    def _make_announcer(self, port: int) -> Announcer:
+    def _make_announcer(self, tracker: Endpoint) -> Announcer:
         return Announcer(
             network=self._network,
-            tracker=self._settings.tracker,
-            port=port,
+            tracker=tracker,
+            port=self._own_endpoint().port,
             trees=self._trees,
             events=self._events,
             clock=self._clock,
@@ -283,11 +279,12 @@ class Peer:
         )
 
     def _listening_ip(self) -> str:
-        """Loopback only where the tracker is on loopback: then nobody else can be meant to reach us."""
-        tracker = self._settings.tracker
-        if tracker.is_loopback:
-            return "::1" if ":" in tracker.ip else "127.0.0.1"
-        return "::" if ":" in tracker.ip else "0.0.0.0"
+        """Loopback only where the tracker is there, or, without one, all neighbours: then nobody else can be meant to reach us."""
+        near = [self._settings.tracker] if self._settings.tracker is not None else list(self._settings.neighbours)
+        is_ipv6 = any(":" in endpoint.ip for endpoint in near)
+        if near and all(endpoint.is_loopback for endpoint in near):
+            return "::1" if is_ipv6 else "127.0.0.1"
+        return "::" if is_ipv6 else "0.0.0.0"
 
     def _policy(self) -> Policy:
         return Policy(

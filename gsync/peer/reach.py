@@ -1,6 +1,7 @@
 """Which sources may be dialled: a directory aims our connections, so it is not believed blindly.
 
-Never ourselves; and loopback only where the tracker is there too, so that a forged directory cannot send us to local services.
+Never ourselves; and loopback only where the tracker is there too, so that a forged directory cannot send us to local services
+(without a tracker: only where we serve there).
 Called by the peer for each source of a directory.
 """
 
@@ -16,7 +17,7 @@ _EVERYWHERE = ("0.0.0.0", "::")
 class Reach:
     """Judges sources, each once for a directory: thousands of entries name a handful of them."""
 
-    def __init__(self, *, network: Network, tracker: Endpoint, serving: Endpoint, own_ip: str | None) -> None:
+    def __init__(self, *, network: Network, tracker: Endpoint | None, serving: Endpoint, own_ip: str | None) -> None:
         self._network = network
         self._tracker = tracker
         self._serving = serving
@@ -39,7 +40,8 @@ class Reach:
         return self._judged[source]
 
     def _judge(self, endpoint: Endpoint) -> bool:
-        if endpoint.is_loopback and not self._tracker.is_loopback and not self._is_loopback(self._own_ip):
+        near = self._tracker or self._serving
+        if endpoint.is_loopback and not near.is_loopback and not self._is_loopback(self._own_ip):
             return False
         if endpoint.port != self._serving.port:
             return True

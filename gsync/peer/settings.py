@@ -25,12 +25,12 @@ class Settings:
     alone. The limits are bytes a second over all connections, None: none. A scan that finds more than `max_delete` of all files
     gone (a share) holds these deletions back.
 
-    `topology` says who the neighbours are, by name; `neighbours`, if there are any, says it by address instead, and needs no
-    tracker. `mode` is how copies are kept honest, `ttr_s` for how long others believe what was made here. A folder `on_demand`
-    lists everything and fetches only what is asked for.
+    `topology` says who the neighbours are, by name; `neighbours`, if there are any, says it by address instead: then `tracker`
+    may be None. `mode` is how copies are kept honest, `ttr_s` for how long others believe what was made here. A folder
+    `on_demand` lists everything and fetches only what is asked for.
     """
 
-    tracker: Endpoint
+    tracker: Endpoint | None
     port: int = 0
     fetches: int = FETCHES
     stall_s: float = STALL_S

@@ -44,7 +44,7 @@ class Machine:
         self._peer: Peer | None = None
         self._running: gevent.Greenlet | None = None
 
-    def start(self, *, once: bool = False) -> None:
+    def start(self, *, once: bool = False, tracker: Endpoint | None = TRACKER) -> None:
         """Start the peer on whatever the folder holds now."""
         events = Events()
         events.subscribe(self.events.append)
@@ -53,7 +53,7 @@ class Machine:
         publisher = Publisher(self.folder, index, clock=clock.monotonic, wall_clock=clock.wall)
         publisher.recover()
         self._peer = Peer(
-            settings=Settings(tracker=TRACKER, once=once),
+            settings=Settings(tracker=tracker, once=once),
             folder=self.folder,
             index=index,
             publisher=publisher,

@@ -123,6 +123,14 @@ def test_a_status_says_all_that_a_person_must_know(world: World, run: Run) -> No
     ]
 
 
+def test_a_status_without_a_tracker_says_that_there_is_none(world: World, run: Run) -> None:
+    world.controls.shown = status(tracker=None, in_sync=False, reason="without a tracker nobody knows")
+    assert printed(run, "status")[1:3] == [
+        "state    not in sync: without a tracker nobody knows",
+        "tracker  none",
+    ]
+
+
 def test_a_status_as_json_is_one_object(world: World, run: Run) -> None:
     (said,) = objects(run, "status")
     assert (said["in_sync"], said["tracker"]["dialect"]) == (True, "native")  # type: ignore[index]

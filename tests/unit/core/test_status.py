@@ -11,6 +11,7 @@ from gsync.core.status import Pending
 NOTHING = Pending(tracker_is_up=True, same_directory=True)
 
 IN_ORDER = [
+    ({"has_tracker": False}, "without a tracker nobody knows what the others have"),
     ({"tracker_is_up": False}, "the tracker does not answer, so nobody knows what the others have"),
     ({"has_heard": False}, "the tracker has not told yet what the others have"),
     ({"held": 412}, "412 deletions held back until `gsync release`"),
