@@ -13,6 +13,7 @@ took it. Sans-IO; called by the peer's overlay and its links.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Final
 
 import msgspec
@@ -21,18 +22,19 @@ from msgspec import Meta, Struct, field
 from gsync.core.copies import CopyState
 from gsync.core.flood import HITS_MAX, TTL_MAX
 from gsync.core.model import Source
-from gsync.core.names import PEER_NAME_MAX, Endpoint
+from gsync.core.names import PEER_NAME_MAX, Endpoint, RelPath
 from gsync.core.polls import POLL_MAX
+from gsync.core.reconcile import Answer, Span
 from gsync.errors import NameRefused
 from gsync.wire.foreign import dialled_endpoint
 from gsync.wire.native import Id, Message, OnPeerLink, Ping, Pong, parsed
 from gsync.wire.records import COUNTER_MAX, Mark, Number, Text, WireRecord
 
 RANGES_MAX: Final = 64
-"""Parts into which a range of paths is divided at a time."""
+"""Ranges of paths in one message; core/reconcile.py."""
 
-MARKS_MAX: Final = 2048
-"""Paths with their marks in one message."""
+MARKS_MAX: Final = 1024
+"""Paths with their marks in one message, or paths that are wanted."""
 
 TTR_MAX_MS: Final = 30 * 24 * 3600 * 1000
 """A month: nobody has to believe in a copy for longer."""
@@ -153,7 +155,7 @@ class Reconcile(Message, tag="reconcile"):
 
 
 class Digests(Message, tag="digests"):
-    """The answer to Reconcile, of ranges that differ: divided further where they are long, else `marks`, path by path.
+    """The answer to Reconcile, or to the ranges of Digests, where they differ: divided where they are long, else `marks`.
 
     `listed` are the ranges that `marks` are all of.
     """
@@ -199,3 +201,36 @@ def parse_place(at: PeerAt, *, neighbour_ip: str) -> Source:
     if endpoint.is_loopback and not Endpoint.parse(neighbour_ip, at.port).is_loopback:
         raise NameRefused("a loopback address, from a neighbour who is elsewhere")
     return Source(endpoint=endpoint, speaks_gsync=True, speaks_native=True)
+
+
+def wire_range(span: Span) -> WireRange:
+    """How `span` is spelled."""
+    return WireRange(start=span.start, end=span.end, digest=span.digest, count=span.count)
+
+
+def parse_range(wire: WireRange) -> Span:
+    """The span that `wire` spells; it may name any text, because nothing but an order is made of it."""
+    return Span(start=wire.start, end=wire.end, digest=wire.digest, count=wire.count)
+
+
+def digests(id_: int, answer: Answer) -> Digests:
+    """The message that says `answer`."""
+    return Digests(
+        id=id_,
+        ranges=[wire_range(span) for span in answer.spans],
+        listed=[wire_range(span) for span in answer.listed],
+        marks=[WireMark(p=str(path), m=mark) for path, mark in answer.marks],
+    )
+
+
+def parse_digests(message: Digests) -> Answer:
+    """The answer that `message` says; a path that is no name is passed over."""
+    marks: list[tuple[RelPath, str]] = []
+    for wire in message.marks:
+        with suppress(NameRefused):
+            marks.append((RelPath.parse(wire.p), wire.m))
+    return Answer(
+        spans=tuple(map(parse_range, message.ranges)),
+        listed=tuple(map(parse_range, message.listed)),
+        marks=tuple(marks),
+    )
