@@ -10,7 +10,7 @@ Pure: time is an argument, randomness is given. The states and modes stand in `c
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from gsync.core.backoff import Random
@@ -18,20 +18,13 @@ from gsync.core.copies import Copy, CopyState, CopyTable, Heard, Held, Mode, Rul
 from gsync.core.hearsay import Hearsay
 from gsync.core.model import Record
 from gsync.core.names import PeerName, RelPath
+from gsync.core.pausing import Pause, no_pause, paused
 from gsync.core.polls import POLL_MAX, PollBatch, Polls
 from gsync.core.timers import Timers
 from gsync.core.versions import Order, Version, compare_vectors, join
 from gsync.errors import ConfigError, UnknownName
 
-__all__ = [
-    "POLL_MAX",
-    "Copy",
-    "CopyState",
-    "Heard",
-    "Mode",
-    "PollBatch",
-    "Ruling",
-]  # of core/copies.py and core/polls.py, for those who ask about freshness
+__all__ = ["POLL_MAX", "Copy", "CopyState", "Heard", "Mode", "PollBatch", "Ruling"]  # for those who ask about freshness
 
 TTR_S: Final = 120.0
 """How long a copy of what was made here may be believed, where nobody says otherwise (`--ttr`)."""
@@ -179,9 +172,9 @@ class Freshness(CopyTable):
             if held is not None and held.state is not CopyState.OWNED:
                 self._ask(path, held, now)
 
-    def shorten(self, within_s: float, *, now: float, origin: PeerName | None = None) -> None:
+    def shorten(self, within_s: float, *, now: float, origin: PeerName | None = None, pause: Pause = no_pause) -> None:
         """Something may have been missed: no copy, or none of `origin`, is believed for longer than `within_s` unasked."""
-        for path, held in self._held.items():
+        for path, held in self._held_now(pause):
             if held.state is not CopyState.VALID or held.until is None or origin not in {None, held.origin}:
                 continue
             until = now + self._shortened(within_s)
@@ -190,12 +183,12 @@ class Freshness(CopyTable):
                 if self.mode.has_timers:
                     self._timers.set(path, until)
 
-    def set_mode(self, mode: Mode, *, now: float) -> None:
+    def set_mode(self, mode: Mode, *, now: float, pause: Pause = no_pause) -> None:
         """Keep the copies honest in another way from now on."""
         self.mode = mode
         self._timers.clear()
         self._polls.clear()
-        for path, held in self._held.items():
+        for path, held in self._held_now(pause):
             heard = self._hearsay.record(path)
             if mode.hears_push and heard is not None:
                 self._overtake(heard, held, now)
@@ -254,6 +247,10 @@ class Freshness(CopyTable):
     def polls(self) -> int:
         """How many copies are being asked about, or wait for it."""
         return len(self._polls)
+
+    def _held_now(self, pause: Pause) -> Iterator[tuple[RelPath, Held]]:
+        """Each copy that is still here when its turn comes."""
+        return ((path, held) for path, held in paused(tuple(self._held.items()), pause) if self._held.get(path) is held)
 
     def _take(self, path: RelPath, held: Held, now: float) -> CopyState:
         """Put a new copy in the place of whatever stood there, and end all that was under way for that."""

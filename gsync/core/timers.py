@@ -11,6 +11,9 @@ from typing import Final
 
 from gsync.core.names import RelPath
 
+FIRED_MAX: Final = 2000
+"""Timers that fire at a time, some 20 ms of work; the next ones do so at once, but after others had their turn."""
+
 _STALE_MIN: Final = 64
 
 _Entry = tuple[float, int, RelPath]
@@ -59,11 +62,11 @@ class Timers:
         self._pass_over()
         return self._heap[0][0] if self._heap else None
 
-    def fired(self, now: float) -> list[RelPath]:
-        """The paths that are due by `now`, in the order of their times; their timers are gone."""
+    def fired(self, now: float, *, most: int = FIRED_MAX) -> list[RelPath]:
+        """The paths that are due by `now`, in the order of their times, at most so many; their timers are gone."""
         due: list[RelPath] = []
         self._pass_over()
-        while self._heap and self._heap[0][0] <= now:
+        while self._heap and self._heap[0][0] <= now and len(due) < most:
             path = heapq.heappop(self._heap)[2]
             del self._live[path]
             due.append(path)

@@ -11,6 +11,7 @@ from gsync.core.copies import Copy, CopyState, Heard, Mode, Ruling
 from gsync.core.freshness import FALLBACKS, Freshness
 from gsync.core.model import Kind, Record
 from gsync.core.names import PeerName, RelPath
+from gsync.core.pausing import PAUSE_EVERY
 from gsync.core.versions import Version
 from gsync.errors import UnknownName
 
@@ -331,3 +332,14 @@ def test_few_neighbours_are_asked_besides_origin_and_holders() -> None:
 def test_what_is_not_here_cannot_be_marked() -> None:
     with pytest.raises(UnknownName, match="no copy of song is here"):
         peer().marked(PATH, disk_mtime_s=1)
+
+
+def test_a_copy_that_goes_while_a_long_change_lets_others_have_their_turn_is_passed_over() -> None:
+    freshness = peer()
+    paths = [RelPath(f"n{number}") for number in range(2 * PAUSE_EVERY)]
+    for path in paths:
+        freshness.fetched(path, ONE.version, origin=ANNA, ttr_s=TTR_S, now=0.0)
+    freshness.shorten(2.0, now=0.0, pause=lambda: freshness.forget(paths[-1]))
+    assert freshness.timers == len(paths) - 1
+    freshness.set_mode(Mode.PULL, now=0.0, pause=lambda: freshness.forget(paths[-2]))
+    assert freshness.timers == len(list(freshness.copies())) == len(paths) - 2

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gsync.core.names import RelPath
-from gsync.core.timers import Timers
+from gsync.core.timers import FIRED_MAX, Timers
 
 A, B, C = (RelPath.parse(name) for name in "abc")
 
@@ -72,3 +72,11 @@ def test_replaced_timers_do_not_pile_up() -> None:
         timers.set(A, 5.0)
         timers.cancel(A)
     assert timers.kept <= 4 + 64
+
+
+def test_of_very_many_that_are_due_some_fire_at_a_time_and_the_rest_at_once() -> None:
+    timers = Timers()
+    paths = [RelPath(f"n{number}") for number in range(FIRED_MAX + 1)]
+    for path in paths:
+        timers.set(path, 1.0)
+    assert (timers.fired(2.0), timers.next_at(), timers.fired(2.0)) == (paths[:-1], 1.0, paths[-1:])
