@@ -1,6 +1,8 @@
 """What a plan is made of: things to do, one path each, free of order among themselves unless said otherwise.
 
-Whoever carries them out does directories before what is in them when making, and after when removing.
+Whoever carries them out does directories before what is in them when making (a Relocate makes, too), and after when removing.
+What does not come off, because something else stands there by now or the disk refuses, leaves the others alone and is planned
+again: all paths of it, where it is a Relocate.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ class Fetch:
     """Bring this offer's content and put it in place of `expected` (None: of nothing).
 
     `version` is what it is published as: the offer's, or the join of both where a conflict is settled by it. `path` differs from
-    the record's own path where an edit follows a file to the name that it was moved to.
+    the record's own path where an edit follows a file to the name that it was moved to; the record then says from where.
     """
 
     path: RelPath

@@ -32,9 +32,9 @@ def complaints(machines: Sequence[PlainMachine], *, now_s: int) -> Iterator[str]
     first = machines[0]
     for other in machines[1:]:
         if first.shown() != other.shown():
-            yield f"folders differ: {_difference(first.shown(), other.shown())}"
+            yield f"folders differ: {difference(first.shown(), other.shown())}"
         if _essence(first) != _essence(other):
-            yield f"trees differ: {_difference(_essence(first), _essence(other))}"
+            yield f"trees differ: {difference(_essence(first), _essence(other))}"
     for machine in machines:
         paths = {*machine.local, *machine.buried, *machine.remote}
         left = [action for action in machine.planned(paths, now_s=now_s) if not isinstance(action, Refuse)]
@@ -54,6 +54,7 @@ def _essence(machine: PlainMachine) -> dict[RelPath, object]:
     return trees
 
 
-def _difference(mine: Mapping[RelPath, object], theirs: Mapping[RelPath, object]) -> str:
+def difference(mine: Mapping[RelPath, object], theirs: Mapping[RelPath, object]) -> str:
+    """Where two trees are not equal; "" where they are."""
     paths = sorted(path for path in {*mine, *theirs} if mine.get(path) != theirs.get(path))
     return "; ".join(f"{path}: {mine.get(path)} | {theirs.get(path)}" for path in paths)

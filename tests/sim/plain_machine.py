@@ -123,14 +123,18 @@ class PlainMachine:
 
     def shown(self) -> dict[RelPath, tuple[str, str, int, bool]]:
         """What a person sees who compares folders: all but ignored names and the directories that only stay for those."""
-        seen: dict[RelPath, tuple[str, str, int, bool]] = {}
+        dead = {path for path in self.disk if path in self.buried and path not in self.local}
+        return {path: fact for path, fact in self.written().items() if path not in dead}
+
+    def written(self) -> dict[RelPath, tuple[str, str, int, bool]]:
+        """The same where no directory only stays: all but ignored names."""
+        facts: dict[RelPath, tuple[str, str, int, bool]] = {}
         for path, node in self.disk.items():
-            if is_ignored(path) or (path in self.buried and path not in self.local):
-                continue
-            is_file = node.kind is Kind.FILE
-            mtime_ns = node.shown.mtime_ns if is_file else 0
-            seen[path] = (node.kind.value, node.token, mtime_ns, is_file and node.shown.is_executable)
-        return seen
+            if not is_ignored(path):
+                is_file = node.kind is Kind.FILE
+                mtime_ns = node.shown.mtime_ns if is_file else 0
+                facts[path] = (node.kind.value, node.token, mtime_ns, is_file and node.shown.is_executable)
+        return facts
 
     # What the indexer does
 

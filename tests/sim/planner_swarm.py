@@ -10,6 +10,7 @@ Called by `tests/sim/__main__.py` and the tests; draws nothing but from its seed
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final
@@ -17,7 +18,7 @@ from typing import Final
 from gsync.core.actions import Action, Fetch
 from gsync.core.model import Kind
 from gsync.core.names import RelPath
-from tests.sim.judgement import Violation, complaints, tokens_of, told, unkept
+from tests.sim.judgement import Violation, complaints, difference, tokens_of, told, unkept
 from tests.sim.people import FLAT, People
 from tests.sim.plain_hands import act
 from tests.sim.plain_machine import Failed, PlainMachine, digest_of, touched
@@ -40,6 +41,8 @@ class Shape:
     starts_full: bool = False
     """Each machine has files of its own before anybody has an index: they are known by their mtimes only."""
     has_skew: bool = False
+    has_one_writer: bool = False
+    """Only one person does anything: all folders must become his, and nothing may ever be done to it."""
 
     @property
     def is_plain(self) -> bool:
@@ -58,6 +61,7 @@ def shape_of(seed: int) -> Shape:
         has_classic=has_classic,
         loses_indexes=0.15 <= kind < 0.3,
         starts_full=0.3 <= kind < 0.4,
+        has_one_writer=0.4 <= kind < 0.5,
         has_skew=not has_classic and rng.random() < 0.2,
     )
 
@@ -82,6 +86,7 @@ class PlannerSwarm:
         self.tracker = PlainTracker(self.shape.machines)
         self.classic = _Classic()
         self.people = People(self.rng, now_ns=self.now_ns, note=self.note)
+        self._written: Mapping[RelPath, object] | None = None
         self._tick = 0
         self._faults = True
 
@@ -130,7 +135,7 @@ class PlannerSwarm:
         machine = self.rng.choice(self.machines)
         roll = self.rng.random()
         if roll < 0.45:
-            self._person(machine)
+            self._person(self.machines[0] if self.shape.has_one_writer else machine)
         elif roll < 0.58:
             self._look(machine)
         elif roll < 0.85:
@@ -151,6 +156,7 @@ class PlannerSwarm:
             self._classic_person()
         else:
             self.people.do_something(machine)
+            self._written = self.machines[0].written()
 
     def _fault(self, machine: PlainMachine) -> None:
         roll = self.rng.random()
@@ -336,6 +342,10 @@ class PlannerSwarm:
             self._violated(complaint)
         if self.shape.is_plain and (absent := self.people.owed - tokens_of(self.machines[0])):
             self._violated(f"nobody did away with {sorted(absent)}, but they are not in the folder")
+        if self.shape.has_one_writer and self._written is not None:
+            for machine in self.machines:
+                if different := difference(self._written, machine.shown()):
+                    self._violated(f"{machine.number} has not what the only writer wrote: {different}")
 
     def _violated(self, what: str) -> None:
         raise Violation(f"seed {self.seed} ({self.shape}): {what}\n" + "\n".join(self.trace))

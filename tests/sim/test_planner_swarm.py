@@ -43,7 +43,7 @@ def test_a_seed_tells_the_same_story_twice() -> None:
 def test_all_shapes_are_drawn() -> None:
     shapes = [shape_of(seed) for seed in range(SEEDS)]
     assert {shape.machines for shape in shapes} == {2, 3, 4}
-    for quality in ("has_classic", "loses_indexes", "starts_full", "has_skew", "is_plain"):
+    for quality in ("has_classic", "loses_indexes", "starts_full", "has_skew", "has_one_writer", "is_plain"):
         assert 0 < sum(getattr(shape, quality) for shape in shapes) < SEEDS
 
 
