@@ -10,6 +10,7 @@
     a file               other ctime, inode, mode         the same version with the new fingerprint: touched, restored, copied
     a file               other size, mtime, exec bit      one more edit
     a file               rewritten, or another digest     one more edit, whatever its fingerprint says
+    another file, link   what stood elsewhere (`moved`)   one more edit, with the digest and name that it had there
     anything             nothing                          a tombstone: one more step of its version
     a tombstone          its leftover directory           nothing, unless something that is synced stands in it
     a tombstone          anything else                    one more edit: it came back
@@ -87,7 +88,10 @@ def diff(
     for path, seen in found.items():
         entry = known.get(path)
         if entry is not None:
-            meta = _looked_at_again(entry, seen, author, was_rewritten=path in rewritten)
+            if path in moved:
+                meta = _renamed_over(entry, known[moved[path]], moved[path], seen, author)
+            else:
+                meta = _looked_at_again(entry, seen, author, was_rewritten=path in rewritten)
             if meta is not entry:
                 changed[path] = meta
         elif path in moved:
@@ -135,6 +139,12 @@ def _looked_at_again(entry: FileMeta, seen: Seen, author: str, *, was_rewritten:
     if before.is_executable != now.is_executable:
         return _edited(entry, seen, author, digest=digest)
     return entry if (before, entry.digest) == (now, digest) else replace(entry, fingerprint=now, digest=digest)
+
+
+def _renamed_over(entry: FileMeta, other: FileMeta, source: RelPath, seen: Seen, author: str) -> FileMeta:
+    """What stands where `entry` stood, having been `other` at `source` before."""
+    meta = _looked_at_again(entry, replace(seen, digest=seen.digest or other.digest), author, was_rewritten=False)
+    return meta if meta.version == entry.version else replace(meta, moved_from=source)
 
 
 def _edited(entry: FileMeta, seen: Seen, author: str, *, digest: str) -> FileMeta:

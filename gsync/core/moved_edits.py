@@ -14,8 +14,9 @@ A step of our own, because counters of one path say nothing about another: a joi
 the new name that nobody has seen. Two who do the same have the same content, and join silently.
 
 What is edited under the new name as well has another content, or no longer says from where it was moved; what was edited before
-it was renamed is unknown to the edit; who edited the old name and has written under the new one knows both, and has something
-else under the old one. In all these cases the edit wins at the old name, and both are kept. Pure; called by the planner.
+it was renamed is unknown to the edit; what was itself renamed to the old name is no edit of it; and who edited the old name and
+has written under the new one knows both, and has something else under the old one. In all these cases the edit wins at the old
+name, and both are kept. Pure; called by the planner.
 """
 
 from __future__ import annotations
@@ -104,6 +105,7 @@ def _split(old: RelPath, picture: Picture) -> _Split | None:
     edit = here or theirs
     if (
         renamed.kind is not edit.kind
+        or edit.moved_from is not None
         or not _knew(edit.version, grave)
         or _knows_the_new_name(edit.version, grave, renamed)
     ):

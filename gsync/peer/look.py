@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from gsync.core.diff import Changes, Seen, diff, same_size_and_mtime
@@ -92,13 +92,19 @@ def look(folder: Folder, question: Question) -> Answer:
         for path, one in seen.items()
         if _must_be_read(one, known.get(path), known.get(moved[path]) if path in moved else None, question)
     }
+    for path, source in moved.items():
+        if not seen[path].digest:
+            seen[path] = replace(seen[path], digest=known[source].digest)
     unread, moving = _read_some(folder, wanted, seen)
     for path in wanted:
         if not seen[path].digest:  # as if nothing had happened there yet
             del seen[path]
             known.pop(path, None)
-            if path in moved:
-                del known[moved.pop(path)]
+            if path in moved and moved[path] not in seen:
+                known.pop(moved[path], None)
+            moved.pop(path, None)
+    for path in [path for path, source in moved.items() if source not in known]:
+        del moved[path]  # what stands at its old name now is not told yet, so that it was there cannot be said either
     changes = diff(
         known,
         seen,
@@ -169,7 +175,7 @@ def _must_be_read(seen: Seen, entry: FileMeta | None, source: FileMeta | None, q
     """Whether nothing can be told of what was seen without its digest; `entry` stood there, `source` became it by a rename."""
     if seen.digest or seen.fingerprint.kind is not Kind.FILE:
         return False
-    if entry is None:
+    if entry is None or source is not None:
         return question.reads_everything and (source is None or not source.digest)
     if question.reads_everything:
         return True

@@ -175,6 +175,17 @@ def test_what_took_the_place_of_a_renamed_file_does_not_follow_it() -> None:
     story.ends(new="1", a="2")
 
 
+def test_a_swap_is_no_edit_that_could_follow_a_rename() -> None:
+    story = Story(3)
+    story.shared(a="1", c="2")
+    story.rename(1, "c", "b")
+    story.tell(1)
+    story.rename(2, "a", "aside")
+    story.rename(2, "c", "a")
+    story.rename(2, "aside", "c")
+    story.ends(a="2", b="2", c="1")
+
+
 def test_an_edit_does_not_wait_for_a_new_name_that_lost_a_conflict() -> None:
     story = Story()
     story.shared(old="1")

@@ -185,6 +185,22 @@ def test_a_rename_to_where_something_was_deleted_is_newer_than_that_deletion() -
     assert meta.version == BURIED.version.edited_by(ME, 1000)
 
 
+def test_what_was_renamed_over_a_known_name_is_an_edit_of_that_with_the_digest_it_had() -> None:
+    """Also where size and mtime are the same, so that the fingerprint alone would say: restored."""
+    other = replace(KNOWN, fingerprint=replace(PRINT, inode=2), digest=D2)
+    changes = look({A: KNOWN, B: other}, {A: seen(other)}, moved={A: B})
+    assert changes.changed == {
+        A: FileMeta(fingerprint=other.fingerprint, version=EDITED, digest=D2, author=ME, moved_from=B)
+    }
+    assert changes.gone == {B}
+
+
+def test_the_same_content_renamed_over_itself_is_no_edit() -> None:
+    other = replace(KNOWN, fingerprint=replace(PRINT, inode=2))
+    changes = look({A: KNOWN, B: other}, {A: seen(other)}, moved={A: B})
+    assert changes.changed == {A: replace(KNOWN, fingerprint=other.fingerprint)}
+
+
 LEFT_OVER = Tombstone(version=BURIED.version, kind=Kind.DIRECTORY, leftover_inode=1)
 
 

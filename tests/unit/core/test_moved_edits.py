@@ -88,6 +88,12 @@ def test_the_edit_wins_at_the_old_name_where_it_does_not_know_what_was_renamed()
     assert kinds(planned(here={"old": EDIT}, offered={"old": grave, "new": NEW})) == {"new": "Fetch"}
 
 
+def test_what_was_renamed_to_the_old_name_is_no_edit_of_what_was_there() -> None:
+    taken = file(v(7, a=1, b=1), "edited", was="elsewhere")
+    assert kinds(planned(here={"old": GRAVE, "new": NEW}, offered={"old": taken})) == {"old": "Fetch"}
+    assert kinds(planned(here={"old": taken}, offered={"old": GRAVE, "new": NEW})) == {"new": "Fetch"}
+
+
 def test_the_edit_wins_at_the_old_name_where_its_author_has_written_under_the_new_one() -> None:
     new = file(v(6, a=1, b=1), "content", was="old")
     assert kinds(planned(here={"old": GRAVE, "new": new}, offered={"old": EDIT})) == {"old": "Fetch"}

@@ -42,8 +42,27 @@ def test_a_second_name_for_a_file_is_no_rename() -> None:
     assert not pairs({"old": shown(1)}, {"old": shown(1), "new": shown(1)})
 
 
-def test_a_rename_over_a_known_name_is_an_edit_of_that_name() -> None:
-    assert not pairs({"temp": shown(1), "notes": shown(2)}, {"notes": shown(1)})
+def test_a_rename_over_a_known_name_says_from_where() -> None:
+    assert pairs({"temp": shown(1), "notes": shown(2)}, {"notes": shown(1)}) == {"notes": "temp"}
+
+
+def test_an_edit_in_place_or_by_a_file_that_nobody_knew_is_no_rename() -> None:
+    assert not pairs({"notes": shown(1), "other": shown(2)}, {"notes": shown(1, mtime_ns=8), "other": shown(2)})
+    assert not pairs({"notes": shown(1), "other": shown(2)}, {"notes": shown(3), "other": shown(2)})
+
+
+def test_two_files_that_were_swapped_say_so() -> None:
+    assert pairs({"a": shown(1), "b": shown(2)}, {"a": shown(2), "b": shown(1)}) == {"a": "b", "b": "a"}
+
+
+def test_of_what_was_replaced_the_new_name_comes_first() -> None:
+    """`a` went to `c`, and `b` to `a`."""
+    assert pairs({"a": shown(1), "b": shown(2)}, {"a": shown(2), "c": shown(1)}) == {"a": "b", "c": "a"}
+
+
+def test_swapped_directories_are_only_what_is_in_them() -> None:
+    before = {"d": shown(1, kind=Kind.DIRECTORY), "e": shown(2, kind=Kind.DIRECTORY)}
+    assert not pairs(before, {"d": before["e"], "e": before["d"]})
 
 
 def test_a_renamed_directory_carries_all_that_is_in_it() -> None:
@@ -77,6 +96,8 @@ def test_each_gone_name_goes_to_one_new_name_at_most(
     known: Mapping[RelPath, Fingerprint], found: Mapping[RelPath, Fingerprint]
 ) -> None:
     moved = pairs(known, found)
-    assert moved.keys() <= found.keys() - known.keys()
-    assert set(moved.values()) <= known.keys() - found.keys()
+    assert moved.keys() <= found.keys()
+    assert set(moved.values()) <= known.keys()
+    assert not any(new == old for new, old in moved.items())
+    assert not any(found.get(path(old)) == known[path(old)] for old in moved.values())
     assert len(set(moved.values())) == len(moved)

@@ -107,6 +107,43 @@ def test_a_rename_of_what_must_be_read_first_is_as_if_it_had_not_happened_yet(fo
     assert set(answer.unread) == {path("b")}
 
 
+def both(folder: MemoryFolder) -> dict[RelPath, FileMeta]:
+    """Two known files, `a` and `b`, which show the same but for their inode."""
+    entries = {}
+    for name in ("a", "b"):
+        folder.put(name, name.encode(), mtime_ns=77)
+        shown = folder.fingerprint(path(name))
+        assert shown is not None
+        digest = digest_of_bytes(name.encode())
+        entries[path(name)] = FileMeta(fingerprint=shown, version=Version.from_mtime(5), digest=digest)
+    return entries
+
+
+def test_what_was_renamed_over_another_file_needs_no_reading(folder: MemoryFolder) -> None:
+    before = both(folder)
+    folder.rename("b", "a")
+    calls: list[str] = []
+    folder.on_call = calls.append
+    changes = look(folder, asked(before)).changes
+    assert "open" not in calls
+    assert (changes.changed[A].digest, changes.changed[A].moved_from) == (digest_of_bytes(b"b"), "b")
+    assert changes.gone == {path("b")}
+
+
+def test_where_the_old_name_has_something_unread_only_the_rename_is_not_said(folder: MemoryFolder) -> None:
+    before = both(folder)
+    folder.rename("a", "b")
+    folder.put("a", bytes(5 * 1024 * 1024))
+    answer = look(folder, asked(before))
+    assert set(answer.unread) == {A}
+    assert answer.changes.changed.keys() == {path("b")}
+    assert (answer.changes.changed[path("b")].digest, answer.changes.changed[path("b")].moved_from) == (
+        digest_of_bytes(b"a"),
+        None,
+    )
+    assert not answer.changes.gone
+
+
 def test_nothing_is_concluded_from_a_folder_that_is_gone(folder: MemoryFolder) -> None:
     folder.root_stands = False
     with pytest.raises(FolderUnusable):
