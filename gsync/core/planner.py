@@ -27,7 +27,8 @@ the synced tree has the version that stands here, "seen" that whoever made the o
 A peer that only sends takes nothing of it but an Adopt that changes nothing on its disk.
 
 Across paths: renames are done as renames (core/relocations.py), and edits follow them (core/moved_edits.py); a directory goes
-only with all that is in it; a file that stands where others have a directory with something in it makes room.
+only with all that is in it; a file that stands where others have a directory with something in it makes room (so whoever tells
+records tells those of directories before those of what is in them: else it makes room for what it has not heard of yet).
 
 Total, pure and deterministic: planning all paths equals planning them in groups, but for what is asked together being renamed
 together; a plan after it was carried out is empty. Called by `peer.syncer`.

@@ -221,6 +221,7 @@ class PlainMachine:
     def ready(self) -> list[Action]:
         """What may be carried out next: parents before what is in them when making, after it when removing."""
         making = [a.path for a in self.queue.values() if isinstance(a, MakeDirectory | Relocate)]
+        making += [path for path in self.dirty if path not in self.disk]
         removing = [a.path for a in self.queue.values() if isinstance(a, Remove)]
         return [
             action
@@ -230,7 +231,7 @@ class PlainMachine:
                 isinstance(action, MakeDirectory | MakeLink | Fetch | Relocate)
                 and any(path.is_beneath(d) for d in making)
             )
-        ] or [action for _, action in sorted(self.queue.items())]
+        ]
 
 
 def touched(action: Action) -> set[RelPath]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from gsync.core.model import Kind, Offer, Record, Source
 from gsync.core.names import Endpoint, RelPath
@@ -20,7 +20,7 @@ class PlainTracker:
             for n in range(machines)
         ]
         self.classic: dict[RelPath, int] = {}
-        self._news: list[set[RelPath]] = [set() for _ in range(machines)]
+        self._news: list[dict[RelPath, None]] = [{} for _ in range(machines)]
         self._best: dict[RelPath, Record | None] = {}
 
     def announce(self, machine: int, records: Mapping[RelPath, Record | None]) -> None:
@@ -44,12 +44,13 @@ class PlainTracker:
     def paths(self) -> set[RelPath]:
         return set(self.classic).union(*self._held)
 
-    def news(self, machine: int) -> set[RelPath]:
-        """The paths of which `machine` has not heard the latest."""
-        return self._news[machine]
+    def news(self, machine: int) -> list[RelPath]:
+        """The paths of which `machine` has not heard the latest, in the order in which they are told: the oldest change first."""
+        return list(self._news[machine])
 
-    def tell(self, machine: int, paths: set[RelPath]) -> dict[RelPath, Offer | None]:
-        self._news[machine] -= paths
+    def tell(self, machine: int, paths: Iterable[RelPath]) -> dict[RelPath, Offer | None]:
+        for path in paths:
+            self._news[machine].pop(path, None)
         return {path: self.offer(path, machine) for path in sorted(paths)}
 
     def offer(self, path: RelPath, asker: int) -> Offer | None:
@@ -87,4 +88,4 @@ class PlainTracker:
     def _changed(self, path: RelPath) -> None:
         self._best.pop(path, None)
         for news in self._news:
-            news.add(path)
+            news[path] = None

@@ -145,8 +145,8 @@ class PlannerSwarm:
         elif roll < 0.93:
             self._look(machine)
             self._listen(machine)
-            while machine.queue:
-                self._act(machine)
+            while machine.queue and self._act(machine):
+                pass
         else:
             self._fault(machine)
         self._require_safety()
@@ -211,14 +211,14 @@ class PlannerSwarm:
     def _listen(self, machine: PlainMachine, paths: set[RelPath] | None = None) -> None:
         """Hear what is new, sometimes only a part of it, and plan."""
         if machine.is_online:
-            news = set(self.tracker.news(machine.number)) if paths is None else paths
+            news = self.tracker.news(machine.number) if paths is None else sorted(paths)
             if paths is None and self._faults and len(news) > 1 and self.rng.random() < 0.3:
-                news = set(self.rng.sample(sorted(news), self.rng.randrange(1, len(news))))
+                news = news[: self.rng.randrange(1, len(news))]
             machine.hear(self.tracker.tell(machine.number, news))
         machine.plan(now_s=self.now_s())
 
-    def _act(self, machine: PlainMachine) -> None:
-        """Carry one action out, any that may be next; sometimes it fails."""
+    def _act(self, machine: PlainMachine) -> bool:
+        """Carry one action out, any that may be next; sometimes it fails. Whether there was one."""
         if machine.in_flight and (not self._faults or self.rng.random() < 0.3):
             action = machine.in_flight.pop(self.rng.randrange(len(machine.in_flight)))
         elif ready := machine.ready():
@@ -226,9 +226,9 @@ class PlannerSwarm:
             if self._faults and isinstance(action, Fetch) and self.rng.random() < 0.2:
                 machine.in_flight.append(machine.queue.pop(action.path))
                 self.note(machine.number, "begins", told(action))
-                return
+                return True
         else:
-            return
+            return False
         has_fault = self._faults and self.rng.random() < 0.1
         try:
             act(machine, action, self._content(machine, action), has_fault=has_fault)
@@ -243,6 +243,7 @@ class PlannerSwarm:
                 self.people.owed.add(machine.disk[action.path].token)
         self._announce(machine)
         self._require_safety()
+        return True
 
     def _content(self, machine: PlainMachine, action: Action) -> str | None:
         if not isinstance(action, Fetch):
