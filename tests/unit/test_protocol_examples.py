@@ -40,6 +40,7 @@ from gsync.wire.frames import FrameSplitter, frame
 from gsync.wire.framing import DIRECTORY_LIMIT_BYTES, JsonSplitter
 from gsync.wire.messages import Initial, Keepalive, Refusal
 from gsync.wire.native import header
+from gsync.wire.overlay import parse_on_overlay_link
 from gsync.wire.records import WireRecord, parse_record
 from gsync.wire.requests import (
     Edition,
@@ -348,6 +349,15 @@ def judge_record(value: str) -> str:
     return "good"
 
 
+def judge_overlay(text: str) -> str:
+    """Whether a header is one that neighbours say, with nothing lost in it."""
+    try:
+        message = parse_on_overlay_link(text.encode())
+    except RemoteProtocolError:
+        return "refused"
+    return "good" if header(message).decode() == text else "otherwise"
+
+
 def run_frames(lines: tuple[str, ...]) -> list[str]:
     """The headers come out where the example says."""
     splitter, said = FrameSplitter(), list[str]()
@@ -437,6 +447,7 @@ RUNNERS: dict[str, Callable[[tuple[str, ...]], list[str]]] = {
     "mtimes": judged(judge_mtime),
     "dials": judged(judge_dial),
     "records": judged(judge_record),
+    "overlay": judged(judge_overlay),
     "frames": run_frames,
     "going native": run_going_native,
     "native tracker": run_native_tracker,
