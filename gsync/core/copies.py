@@ -132,6 +132,12 @@ class Held:
     origin: PeerName | None = None
     holders: tuple[PeerName, ...] = ()
 
+    def enter(self, state: CopyState, reason: str, now: float) -> None:
+        """It is in this state, for this reason; since now, if it was not before."""
+        if self.state is not state:
+            self.since = now
+        self.state, self.reason = state, reason
+
 
 class CopyTable:
     """The copies of one peer, to be looked at; `core/freshness.py` is how they change."""

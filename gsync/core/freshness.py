@@ -154,10 +154,7 @@ class Freshness(CopyTable):
     def due(self, now: float) -> tuple[PollBatch, ...]:
         """Let copies expire whose time is over; the polls that are to be sent now."""
         for path in self._timers.fired(now):
-            held = self._held[path]
-            _enter(held, CopyState.EXPIRED, "its time to refresh is over", now)
-            if self.mode.asks:
-                self._ask(path, held, now)
+            self._expire(path, self._held[path], "its time to refresh is over", now)
         return self._polls.due(now)
 
     def next_due(self) -> float | None:
@@ -169,8 +166,11 @@ class Freshness(CopyTable):
         """Ask about these now, in whatever mode; of those that were made here, and of those that are not here, nobody is asked."""
         for path in paths:
             held = self._held.get(path)
-            if held is not None and held.state is not CopyState.OWNED:
-                self._ask(path, held, now)
+            if held is None or held.state is CopyState.OWNED:
+                continue
+            if self._timers.at(path) <= now:
+                self._expire(path, held, "its time to refresh is over", now)
+            self._ask(path, held)
 
     def shorten(self, within_s: float, *, now: float, origin: PeerName | None = None, pause: Pause = no_pause) -> None:
         """Something may have been missed: no copy, or none of `origin`, is believed for longer than `within_s` unasked."""
@@ -195,15 +195,20 @@ class Freshness(CopyTable):
             if held.state is CopyState.VALID:
                 self._begin_validity(path, held, now)
             elif held.state is CopyState.EXPIRED and (mode.asks or mode is Mode.PUSH):
-                self._ask(path, held, now)
+                self._ask(path, held)
 
     def set_ttr(self, ttr_s: float) -> None:
         """How long others may believe in what is made here, as they are told from now on."""
         self.ttr_s = ttr_s
 
     def set_neighbours(self, names: Iterable[PeerName]) -> None:
-        """Who is asked when neither the origin of a copy nor another holder can be."""
-        self._neighbours = tuple(names)[:FALLBACKS]
+        """Who is asked when neither the origin of a copy nor another holder can be; at once about those with nobody else."""
+        before, self._neighbours = self._neighbours, tuple(names)[:FALLBACKS]
+        if before or not self._neighbours or not self.mode.asks:
+            return
+        for path, held in self._held.items():
+            if held.state is CopyState.EXPIRED and path not in self._polls:
+                self._ask(path, held)
 
     # Looking
 
@@ -239,11 +244,6 @@ class Freshness(CopyTable):
         return len(self._timers)
 
     @property
-    def timers_kept(self) -> int:
-        """The same with those that were replaced or cancelled and are not tidied away yet."""
-        return self._timers.kept
-
-    @property
     def polls(self) -> int:
         """How many copies are being asked about, or wait for it."""
         return len(self._polls)
@@ -264,7 +264,7 @@ class Freshness(CopyTable):
         else:
             self._hearsay.add(path, known)
             if heard is None or not self._overtake(heard, held, now):
-                _enter(held, CopyState.INVALID, "a newer version is known", now)
+                held.enter(CopyState.INVALID, "a newer version is known", now)
         if held.state is CopyState.VALID:
             self._begin_validity(path, held, now)
         return held.state
@@ -275,9 +275,13 @@ class Freshness(CopyTable):
         if held.until > now:
             self._timers.set(path, held.until)
             return
-        _enter(held, CopyState.EXPIRED, "no time to refresh was left of it", now)
+        self._expire(path, held, "no time to refresh was left of it", now)
+
+    def _expire(self, path: RelPath, held: Held, reason: str, now: float) -> None:
+        self._timers.cancel(path)
+        held.enter(CopyState.EXPIRED, reason, now)
         if self.mode.asks:
-            self._ask(path, held, now)
+            self._ask(path, held)
 
     def _overtake(self, record: Record, held: Held, now: float) -> bool:
         """Whether `record` is news to the copy, which is then not the latest any more."""
@@ -286,11 +290,11 @@ class Freshness(CopyTable):
             return False
         who = record.author or "somebody"
         if order is Order.CONCURRENT:
-            _enter(held, CopyState.CONFLICT, f"{who} made another version without knowing of this one", now)
+            held.enter(CopyState.CONFLICT, f"{who} made another version without knowing of this one", now)
         elif record.deleted:
-            _enter(held, CopyState.DELETED, f"{who} deleted it", now)
+            held.enter(CopyState.DELETED, f"{who} deleted it", now)
         else:
-            _enter(held, CopyState.INVALID, f"{who} made a newer version", now)
+            held.enter(CopyState.INVALID, f"{who} made a newer version", now)
         self._let_go(record.path)
         return True
 
@@ -313,7 +317,7 @@ class Freshness(CopyTable):
         if held.state is CopyState.VALID and held.until is not None and source != held.origin:
             until = max(until, held.until)
         held.until = until
-        _enter(held, CopyState.VALID, f"{source} says that it is the latest", now)
+        held.enter(CopyState.VALID, f"{source} says that it is the latest", now)
         self._let_go(ruling.path)
         self._begin_validity(ruling.path, held, now)
         return True
@@ -322,9 +326,10 @@ class Freshness(CopyTable):
         if not self._polls.unknown(path, now=now):
             self._held[path].reason = _NOBODY
 
-    def _ask(self, path: RelPath, held: Held, now: float) -> None:
+    def _ask(self, path: RelPath, held: Held) -> None:
         origin = () if held.origin is None else (held.origin,)
-        self._polls.want(path, held.version, (*origin, *held.holders, *self._neighbours), now=now)
+        if not self._polls.want(path, held.version, (*origin, *held.holders, *self._neighbours)):
+            held.reason = _NOBODY
 
     def _let_go(self, path: RelPath) -> None:
         self._polls.drop(path)
@@ -341,8 +346,3 @@ class Freshness(CopyTable):
 
     def _shortened(self, ttr_s: float) -> float:
         return ttr_s * (1.0 - self._jitter * self._rng.random()) if self._jitter else ttr_s
-
-
-def _enter(held: Held, state: CopyState, reason: str, now: float) -> None:
-    held.since = held.since if held.state is state else now
-    held.state, held.reason = state, reason

@@ -72,16 +72,18 @@ class Polls:
     def __contains__(self, path: object) -> bool:
         return path in self._doubts
 
-    def want(self, path: RelPath, version: Version, sources: Iterable[PeerName], *, now: float) -> None:
-        """Ask about `version` of `path`, now, even if it rests; what is under way or in line goes on."""
+    def want(self, path: RelPath, version: Version, sources: Iterable[PeerName]) -> bool:
+        """Ask about `version` of `path`, now, even if it rests; what is under way goes on. False if nobody is there to ask."""
         doubt = self._doubts.get(path)
         if doubt is not None and doubt.version == version and doubt.turn is not None:
-            return
+            return True
+        chosen = tuple(dict.fromkeys(sources))[:SOURCES_MAX]
         failures = doubt.failures if doubt is not None and doubt.version == version else 0
         self.drop(path)
-        chosen = tuple(dict.fromkeys(sources))[:SOURCES_MAX]
-        doubt = self._doubts[path] = _Doubt(version, chosen, failures=failures)
-        self._enter(path, doubt, now=now)
+        if chosen:
+            self._doubts[path] = _Doubt(version, chosen, failures=failures)
+            self._line_up(path, chosen[0])
+        return bool(chosen)
 
     def drop(self, path: RelPath) -> None:
         """Ask no more about `path`; an answer that is still to come means nothing."""
@@ -110,7 +112,7 @@ class Polls:
         for path in self._resting.fired(now):
             doubt = self._doubts[path]
             doubt.turn = 0
-            self._enter(path, doubt, now=now)
+            self._line_up(path, doubt.sources[0])
         return tuple(
             self._batch(name, line, now) for name, line in self._lines.items() if line.waiting and not line.asked
         )
@@ -133,14 +135,20 @@ class Polls:
     def unknown(self, path: RelPath, *, now: float) -> bool:
         """Whoever was asked about `path` does not know. Whether others are asked at once; if not, it rests."""
         doubt = self._doubts[path]
-        if doubt.turn is not None:
-            name = doubt.sources[doubt.turn]
-            self._lines[name].waiting.pop(path, None)
-            self._lines[name].asked.pop(path, None)
-            doubt.turn += 1
-            self._forget_idle(name)
-        self._enter(path, doubt, now=now)
-        return doubt.turn is not None
+        if doubt.turn is None:
+            return False
+        name = doubt.sources[doubt.turn]
+        self._lines[name].waiting.pop(path, None)
+        self._lines[name].asked.pop(path, None)
+        self._forget_idle(name)
+        doubt.turn += 1
+        if doubt.turn < len(doubt.sources):
+            self._line_up(path, doubt.sources[doubt.turn])
+            return True
+        doubt.turn = None
+        doubt.failures += 1
+        self._resting.set(path, now + backoff_s(doubt.failures, base_s=REST_BASE_S, cap_s=REST_CAP_S, rng=self._rng))
+        return False
 
     def unanswered(self, source: PeerName, *, now: float) -> tuple[RelPath, ...]:
         """`source` cannot be asked: what waits there, too, goes on to others. The paths that rest now."""
@@ -149,13 +157,8 @@ class Polls:
             return ()
         return tuple(path for path in (*line.asked, *line.waiting) if not self.unknown(path, now=now))
 
-    def _enter(self, path: RelPath, doubt: _Doubt, *, now: float) -> None:
-        if doubt.turn is not None and doubt.turn < len(doubt.sources):
-            self._lines.setdefault(doubt.sources[doubt.turn], _Line()).waiting[path] = None
-            return
-        doubt.turn = None
-        doubt.failures += 1
-        self._resting.set(path, now + backoff_s(doubt.failures, base_s=REST_BASE_S, cap_s=REST_CAP_S, rng=self._rng))
+    def _line_up(self, path: RelPath, name: PeerName) -> None:
+        self._lines.setdefault(name, _Line()).waiting[path] = None
 
     def _batch(self, name: PeerName, line: _Line, now: float) -> PollBatch:
         for path in list(line.waiting)[:POLL_MAX]:

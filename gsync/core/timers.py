@@ -7,6 +7,7 @@ of their path are passed over. Pure: time is an argument. Owned by `freshness` a
 from __future__ import annotations
 
 import heapq
+import math
 from typing import Final
 
 from gsync.core.names import RelPath
@@ -51,6 +52,11 @@ class Timers:
         """Let `path` not be due, if it was."""
         if self._live.pop(path, None) is not None:
             self._tidy()
+
+    def at(self, path: RelPath) -> float:
+        """When `path` is due; infinity if it is not."""
+        entry = self._live.get(path)
+        return math.inf if entry is None else entry[0]
 
     def clear(self) -> None:
         """Cancel all."""

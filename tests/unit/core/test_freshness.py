@@ -343,3 +343,19 @@ def test_a_copy_that_goes_while_a_long_change_lets_others_have_their_turn_is_pas
     assert freshness.timers == len(paths) - 1
     freshness.set_mode(Mode.PULL, now=0.0, pause=lambda: freshness.forget(paths[-2]))
     assert freshness.timers == len(list(freshness.copies())) == len(paths) - 2
+
+
+def test_a_copy_that_nobody_can_be_asked_about_waits_for_the_first_neighbour() -> None:
+    freshness = peer(Mode.PULL)
+    freshness.fetched(PATH, ONE.version, origin=None, ttr_s=TTR_S, now=0.0)
+    assert freshness.due(TTR_S) == ()
+    assert (freshness.state(PATH), freshness.next_due()) == (CopyState.EXPIRED, None)
+    freshness.set_neighbours([BEN])
+    assert [batch.source for batch in freshness.due(TTR_S)] == [BEN]
+
+
+@pytest.mark.parametrize("mode", [Mode.LAZY, Mode.PASSIVE])
+def test_a_copy_that_is_asked_for_at_the_end_of_its_ttr_has_expired(mode: Mode) -> None:
+    freshness = holder(mode)
+    freshness.refresh([PATH], now=TTR_S)
+    assert (freshness.state(PATH), freshness.timers, freshness.polls) == (CopyState.EXPIRED, 0, 1)
