@@ -29,6 +29,7 @@ Usage:
   gsync tracker [<port>] [options]    run a tracker; it prints the line to paste on the other machines
   gsync demo [options]                a tracker and three peers in temporary folders, to see it work
   gsync stress [options]              load a swarm of processes on this machine, and check every byte
+  gsync lab staleness [options]       measure how many reads are stale in each mode, and what that costs
 
 In a folder that gsync keeps (or with --dir=DIR):
   gsync status                        what is here, what is missing, who else is there, and whether all is in sync
@@ -55,6 +56,7 @@ COMMANDS: Final = {
     "tracker": "tracker.main",
     "demo": "demo.main",
     "stress": "stress.main",
+    "lab": "lab.main",
     "status": "status.main",
     "wait": "wait.main",
     "ls": "listing.ls",

@@ -19,7 +19,7 @@ import gevent
 import msgspec
 import pytest
 
-from gsync.cli import conflicts, demo, listing, orders, restore, run, status, stress, tracker, wait, why
+from gsync.cli import conflicts, demo, lab, listing, orders, restore, run, status, stress, tracker, wait, why
 from gsync.cli.exits import Exit
 from gsync.cli.main import COMMANDS
 from gsync.core.directory import Directory
@@ -514,6 +514,7 @@ TEXTS = {
     "tracker": tracker.TEXT,
     "demo": demo.TEXT,
     "stress": stress.TEXT,
+    "lab": lab.TEXT,
     "status": status.TEXT,
     "wait": wait.TEXT,
     "ls": listing.LS_TEXT,

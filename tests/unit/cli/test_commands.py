@@ -26,7 +26,7 @@ from gsync.web.control import ControlServer
 from tests.unit.web.controls import COPY, TRACKER, FakeControls, copy, entry, found, name, status
 
 Run = Callable[..., tuple[int, str, str]]
-LOOKING = [word for word in COMMANDS if word not in ("run", "tracker", "demo", "stress")]
+LOOKING = [word for word in COMMANDS if word not in ("run", "tracker", "demo", "stress", "lab")]
 OVERLAY = {
     "search": "search.main",
     **{word: f"copies.{word}" for word in ("get", "free", "refresh", "mark")},

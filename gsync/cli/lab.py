@@ -1,0 +1,177 @@
+"""`gsync lab`: experiments with many peers, which end in a table and in pictures."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from gsync.cli.exits import Exit, UsageError
+from gsync.cli.text import count, shown
+from gsync.cli.usage import Words, choice_of, number_of, parse
+from gsync.core.copies import Mode
+from gsync.core.topology import messages_per_flood, parse_shape, parse_topology
+from gsync.lab.grid import Overlay, Point, Row, points, write
+from gsync.lab.plots import can_draw, draw, plots_of
+from gsync.lab.staleness import measured
+
+TEXT: Final = """Measure what consistency costs: how many reads are stale, and how many messages each update takes.
+
+Usage:
+  gsync lab staleness [options]
+
+Options:
+  --simulated       Many peers in one process, on a clock that jumps: hours take seconds
+  --mode=MODES      push, pull, lazy, hybrid, passive [default: push,pull,hybrid]
+  --ttr=S           Seconds for which a copy is believed [default: 5,30,120]
+  --gap=S           Seconds between the edits of a file, on average; edits come at random [default: 60]
+  --peers=N         How many peers, 2 to 256 [default: 16]
+  --topology=SHAPE  mesh, star, ring, line, grid, random:K, or a file [default: grid]
+  --loss=SHARE      Invalidations that get lost: 0.01 or 1% [default: 0]
+  --jitter=SHARE    By so much at most a TTR is shortened at random: 0.2 or 20% [default: 0]
+  --seeds=N         Runs of each point, each with another seed [default: 10]
+  --out=DIR         Where the table and the pictures go [default: staleness]
+  --version         Print the version
+  -h, --help        Print this
+
+MODES, S, N, SHAPE and SHARE of the first seven may be several with commas between; every combination is a point, and a row of
+DIR/staleness.csv. Pictures need matplotlib: pip install 'gsync-p2p[plots]'
+"""
+
+MOST_PEERS: Final = 256
+MOST_SEEDS: Final = 1000
+LONGEST_S: Final = 7 * 86_400
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What the words ask for."""
+
+    points: tuple[Point, ...]
+    seeds: int
+    out: Path
+    is_simulated: bool
+
+
+def main(argv: Sequence[str]) -> Exit:
+    """Run the experiment that `argv` asks for."""
+    plan = plan_of(parse(TEXT, ["lab", *argv], command="lab"))
+    if not plan.is_simulated:
+        raise UsageError("only the simulated twin is there so far", advice="add --simulated")
+    _make_folder(plan.out)
+    rows: list[Row] = []
+    for number, point in enumerate(plan.points, 1):
+        rows.append(measured(point, seeds=plan.seeds))
+        print(f"{number}/{len(plan.points)}  {line_of(rows[-1])}", file=sys.stderr, flush=True)
+        _write(rows, plan.out / "staleness.csv")
+    print(f"{count(len(rows), 'point')}: {shown(str(plan.out / 'staleness.csv'))}")
+    _draw(plan, rows)
+    return Exit.DONE
+
+
+def plan_of(words: Words) -> Plan:
+    """What `words` ask for. Raises UsageError, and ConfigError where a topology is wrong."""
+    peers = several(words["--peers"], _peers)
+    overlays = [overlay for text in words["--topology"].split(",") for overlay in _overlays(text.strip(), peers)]
+    (jitter,) = several(words["--jitter"], share_of, most=1)
+    return Plan(
+        points=tuple(
+            points(
+                modes=several(words["--mode"], _mode),
+                ttrs_s=several(words["--ttr"], _seconds),
+                gaps_s=several(words["--gap"], _seconds),
+                overlays=overlays,
+                losses=several(words["--loss"], share_of),
+                jitter=jitter,
+            )
+        ),
+        seeds=int(number_of(words["--seeds"], what="number of seeds", lowest=1, highest=MOST_SEEDS)),
+        out=Path(words["--out"]),
+        is_simulated=words["--simulated"],
+    )
+
+
+def several(text: str, parse_one: Callable[[str], T], *, most: int = 100) -> tuple[T, ...]:
+    """The values that `text` spells with commas between, each once."""
+    words = [word.strip() for word in text.split(",")]
+    if len(words) > most:
+        raise UsageError(f"{text!r} has more than {count(most, 'value')}")
+    return tuple(dict.fromkeys(parse_one(word) for word in words))
+
+
+def share_of(text: str) -> float:
+    """The share that `text` spells: below 1 as it stands, from 1 on or with a % in per cent. Raises UsageError."""
+    number = number_of(text.removesuffix("%").strip(), what="share", lowest=0, highest=99)
+    return number / 100 if text.endswith("%") or number >= 1 else number
+
+
+def line_of(row: Row) -> str:
+    """A point for people."""
+    setting = f"{row.mode}, TTR {row.ttr_s:g} s, gap {row.gap_s:g} s, {row.peers} peers, {row.topology}, {100 * row.loss:g} % lost"
+    stale = f"{row.stale_pct:.2f} % stale ({row.stale_pct_low:.2f} to {row.stale_pct_high:.2f})"
+    return f"{setting}: {stale}, {row.messages_per_update:.2f} messages per update"
+
+
+def _peers(text: str) -> int:
+    return int(number_of(text, what="number of peers", lowest=2, highest=MOST_PEERS))
+
+
+def _seconds(text: str) -> float:
+    return number_of(text, what="number of seconds", lowest=0.1, highest=LONGEST_S)
+
+
+def _mode(text: str) -> Mode:
+    return Mode(choice_of(text, tuple(Mode), what="mode"))
+
+
+def _overlays(text: str, peers: Sequence[int]) -> list[Overlay]:
+    """One for each number of peers; a file says itself how many there are."""
+    shape = parse_shape(text)
+    if shape is not None:
+        return [Overlay.of(shape, peers=number) for number in peers]
+    try:
+        lines = Path(text).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"{text!r} is no topology: {error}", advice="mesh, star, ring, line, grid, random:4, or a file"
+        ) from error
+    topology = parse_topology(lines, source=text)
+    if not 2 <= len(topology) <= MOST_PEERS:
+        raise UsageError(f"{text}: {count(len(topology), 'peer')}; from 2 to {MOST_PEERS} it can be")
+    return [Overlay(name=os.path.basename(text), topology=topology)]
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"no folder can be made at {str(folder)!r} ({error.strerror})") from error
+
+
+def _write(rows: Sequence[Row], path: Path) -> None:
+    """The rows so far: who ends a long run keeps what there is."""
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            write(rows, file)
+    except OSError as error:
+        raise UsageError(f"cannot write {str(path)!r} ({error.strerror})") from error
+
+
+def _draw(plan: Plan, rows: Sequence[Row]) -> None:
+    overlays = {(point.overlay.name, point.peers): point.overlay for point in plan.points}
+    exact = {key: messages_per_flood(overlay.topology) for key, overlay in overlays.items()}
+    plots = plots_of(rows, exact=exact)
+    if plots and not can_draw():
+        print("no pictures: matplotlib is not installed; pip install 'gsync-p2p[plots]'", file=sys.stderr)
+        return
+    for plot in plots:
+        try:
+            files = draw(plot, plan.out)
+        except OSError as error:
+            raise UsageError(f"cannot draw into {str(plan.out)!r} ({error.strerror})") from error
+        print(f"{plot.title}: {', '.join(shown(str(file)) for file in files)}")
