@@ -15,7 +15,7 @@ from gevent.event import Event
 
 from gsync.core.actions import Adopt, Fetch, Refuse
 from gsync.core.backoff import Random
-from gsync.core.model import Offer, Tombstone
+from gsync.core.model import Tombstone
 from gsync.core.names import RelPath
 from gsync.core.planner import Policy, plan
 from gsync.core.schedule import Assignment, FetchQueue
@@ -27,6 +27,7 @@ from gsync.net.tasks import TaskGroup
 from gsync.peer import events as ev
 from gsync.peer.applier import Applier
 from gsync.peer.classic_deliveries import ClassicDeliveries
+from gsync.peer.due import Due
 from gsync.peer.fetcher import Fetcher
 from gsync.peer.local_works import LocalAction, LocalWorks
 from gsync.peer.native_deliveries import NativeDeliveries, VerifiedFetcher, speaks_native
@@ -38,9 +39,6 @@ from gsync.storage.filesystem import Folder
 
 IN_FLIGHT: Final = 1024
 """Files between their first dial and the end of their batch: two full batches, so that the publisher never waits."""
-
-PLANNED_AT_A_TIME: Final = 500
-"""Paths planned between two breaths: some 5 ms of work. Moves are planned with all that moved, whatever their number."""
 
 
 class Syncer:
@@ -122,7 +120,7 @@ class Syncer:
                 replan=self.replan,
                 ended=self._ended,
             )
-        self._dirty: dict[RelPath, None] = {}
+        self._due = Due(trees)
         self._wake = Event()
         self._in_flight = 0
         self._planning = False
@@ -150,7 +148,7 @@ class Syncer:
     @property
     def to_publish(self) -> int:
         """How many paths are being planned, carried out, or wait to be tried again."""
-        return len(self._dirty) + self._planning + self._works.pending
+        return len(self._due) + self._planning + self._works.pending
 
     def fetching(self) -> frozenset[RelPath]:
         """The paths whose content is on its way now."""
@@ -168,12 +166,12 @@ class Syncer:
     @property
     def is_at_rest(self) -> bool:
         """Whether nothing waits to be planned, fetched, applied or tried again."""
-        return not (self._planning or self._dirty or self._in_flight or self._works.pending or len(self._queue))
+        return not (self._planning or self._due or self._in_flight or self._works.pending or len(self._queue))
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is pending, or nothing of it can be had."""
-        if self._planning or self._dirty or self._in_flight or self._works.pending:
+        if self._planning or self._due or self._in_flight or self._works.pending:
             return False
         return not len(self._queue) or self._queue.is_hopeless()
 
@@ -210,7 +208,7 @@ class Syncer:
 
     def replan(self, paths: Iterable[RelPath]) -> None:
         """The trees have changed at `paths`: the loop will see what should be done about them. Never waits."""
-        self._dirty.update(dict.fromkeys(paths))
+        self._due.add(paths)
         self._announced_round = False
         self._wake.set()
 
@@ -238,11 +236,11 @@ class Syncer:
             while True:
                 now = self._clock.monotonic()
                 if not self._paused:
-                    self._dirty.update(dict.fromkeys(self._works.take_due(now)))
+                    self._due.add(self._works.take_due(now))
                     self._plan_some()
                     self._start_fetches(tasks, now)
                 self._judge()
-                if self._dirty and not self._paused:
+                if self._due and not self._paused:
                     breathe()
                     continue
                 self._wake.wait(self._patience_s(now))
@@ -253,16 +251,11 @@ class Syncer:
         return max(min(times) - now, 0.001) if times and not self._paused else None
 
     def _plan_some(self) -> None:
-        """Plan what has gathered: a piece of it, or all where something was moved, so that moves are seen whole."""
-        self._dirty.update(dict.fromkeys(self._trees.take_unnamed()))
-        if not self._dirty:
+        """Plan what has gathered, or a piece of it."""
+        self._due.add(self._trees.take_unnamed())
+        if not self._due:
             return
-        if any(_was_moved(self._trees.remote.get(path)) for path in self._dirty):
-            paths, self._dirty = list(self._dirty), {}
-        else:
-            paths = list(self._dirty)[:PLANNED_AT_A_TIME]
-            for path in paths:
-                del self._dirty[path]
+        paths = self._due.take()
         self._planning = True  # to record what was agreed may wait: until then this is not idle
         try:
             self._plan(paths)
@@ -343,7 +336,3 @@ class Syncer:
             self._announced_round = True
             self._works.tidy()
             self._on_idle()
-
-
-def _was_moved(offer: Offer | None) -> bool:
-    return offer is not None and offer.record is not None and offer.record.moved_from is not None

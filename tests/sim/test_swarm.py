@@ -9,8 +9,8 @@ import pytest
 
 from gsync.core.holders import ALSO_MAX
 from gsync.net.transport import Stream
+from gsync.peer.due import PLANNED_AT_A_TIME
 from gsync.peer.events import FileConflict, FileFetched, SyncDone
-from gsync.peer.syncer import PLANNED_AT_A_TIME
 from tests.sim.cluster import TRACKER, Cluster, Machine, cluster
 
 
