@@ -83,8 +83,11 @@ class RelPath(str):
         return self.startswith(directory + "/")
 
     def moved(self, *, source: RelPath, target: RelPath) -> RelPath:
-        """Its name once the directory `source`, which it is in or is, has become `target`; refused like any other."""
-        return RelPath.parse(target + self[len(source) :])
+        """Its name once the directory `source`, which it is in or is, has become `target`; refused only when it is too long."""
+        text = target + self[len(source) :]
+        if len(text) * 4 > PATH_MAX_BYTES and len(text.encode("utf-8")) > PATH_MAX_BYTES:
+            raise NameRefused(f"longer than {PATH_MAX_BYTES} bytes")
+        return RelPath(text)
 
     @property
     def parent(self) -> RelPath | None:

@@ -60,7 +60,7 @@ from gsync.core.moved_edits import split_names, with_moved_edits
 from gsync.core.names import RelPath
 from gsync.core.picture import Picture
 from gsync.core.records import beats, looks_the_same, order, record_of, same_content, tombstone_of
-from gsync.core.relocations import old_names, renamed_directories, with_renames
+from gsync.core.relocations import carried_names, old_names, renamed_directories, with_renames
 from gsync.core.versions import Order, Version, join
 
 __all__ = ["FUTURE_TOLERANCE_S", "Policy", "plan"]
@@ -106,6 +106,7 @@ def plan(
     asked = set(paths)
     above = {directory for path in asked if "/" in path for directory in path.ancestors}
     asked |= _waiting_directories(above, picture) | renamed_directories(above, picture)
+    asked |= carried_names(asked, picture)
     asked |= split_names(asked, picture) | old_names(asked, picture)
     actions = {path: action for path in asked if (action := decide(path)) is not None}
     if policy.receives:

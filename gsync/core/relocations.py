@@ -28,6 +28,20 @@ def renamed_directories(above: Iterable[RelPath], picture: Picture) -> set[RelPa
     return {path for path in above if path not in picture.local and picture.renamed(path) is not None}
 
 
+def carried_names(asked: Iterable[RelPath], picture: Picture) -> set[RelPath]:
+    """The new names of what stands in directories that were renamed to `asked`: where those do not go as one, these do alone."""
+    carried: set[RelPath] = set()
+    for path in asked:
+        record = picture.offered(path)
+        if record is None or record.moved_from is None or record.kind is not Kind.DIRECTORY or path in picture.local:
+            continue
+        for inner in picture.beneath(record.moved_from):
+            new = _carried(inner, record.moved_from, path)
+            if new is not None and (theirs := picture.offered(new)) is not None and theirs.moved_from == inner:
+                carried.add(new)
+    return carried
+
+
 def old_names(asked: Iterable[RelPath], picture: Picture) -> set[RelPath]:
     """Where what is offered at `asked` stood before it was renamed, if it still stands there."""
     named = {
@@ -80,15 +94,20 @@ def _pairs(path: RelPath, picture: Picture, decide: Decide, used: AbstractSet[Re
     if any(True for _ in picture.beneath(path)):
         return {}
     for inner in picture.beneath(source):
-        try:
-            new = inner.moved(source=source, target=path)
-        except NameRefused:
-            return {}
-        pair = _pair(new, picture, decide)
-        if pair is None or pair.entry.source != inner or inner in used:
+        new = _carried(inner, source, path)
+        pair = None if new is None else _pair(new, picture, decide)
+        if new is None or pair is None or pair.entry.source != inner or inner in used:
             return {}
         pairs[new] = pair
     return pairs
+
+
+def _carried(inner: RelPath, source: RelPath, target: RelPath) -> RelPath | None:
+    """Where `inner` stands once `source`, which it is in, has become `target`; None where that is no name."""
+    try:
+        return inner.moved(source=source, target=target)
+    except NameRefused:
+        return None
 
 
 def _pair(path: RelPath, picture: Picture, decide: Decide) -> _Pair | None:

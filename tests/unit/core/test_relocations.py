@@ -61,6 +61,12 @@ def test_what_is_asked_of_it_brings_the_whole_rename() -> None:
     assert planned(here=TREE, offered=offered, asked=["x/e/f"]) == planned(here=TREE, offered=offered)
 
 
+def test_what_cannot_go_as_one_goes_entry_by_entry_whatever_of_it_was_asked_about() -> None:
+    here = {**TREE, "d/mine": file(v(7, me=1), "mine")}
+    offered = renamed(TREE, "d", "x")
+    assert planned(here=here, offered=offered, asked=["x"]) == planned(here=here, offered=offered)
+
+
 def test_what_came_into_the_directory_since_is_fetched_into_it() -> None:
     offered = {**renamed(TREE, "d", "x"), "x/more": file(v(9, b=1), "more")}
     assert kinds(planned(here=TREE, offered=offered)) == {"x": "Relocate", "x/more": "Fetch"}
