@@ -7,6 +7,7 @@ read first are read meanwhile, in pieces. How a look is taken is in scanning.py.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -45,6 +46,11 @@ RESCAN_SHARE: Final = 200
 UNSETTLED_S: Final = 0.05
 """Before the start, files that changed within the disk's last clock tick are looked at again after this."""
 
+FIRST_READ_S: Final = 10.0
+"""So long the start reads new files. What is larger is told without a digest, which is enough for classic peers, and read while
+the peer runs.
+"""
+
 FIRST_LOOKS: Final = 5
 """So often the first scan is repeated for files that are being written, before it is announced without them."""
 
@@ -76,6 +82,7 @@ class Indexer:
         max_delete: float = HOLD_SHARE,
         local_rules: Callable[[], bytes] = no_local_rules,
         keep_blocks: Callable[[str, Sequence[bytes]], object] = lambda digest, blocks: None,
+        first_read_s: float = FIRST_READ_S,
     ) -> None:
         self._folder = folder
         self._index = index
@@ -102,6 +109,7 @@ class Indexer:
         )
         self._unread = self._scanning.unread
         self._keep_blocks = keep_blocks
+        self._first_read_s = first_read_s
         self._asked = False
         self._wake = Event()
         self._has_unread = Event()
@@ -151,13 +159,16 @@ class Indexer:
 
     def start(self) -> None:
         """The first scan, before anything is announced. Raises StorageError, FolderUnusable."""
+        until_s = self._clock.monotonic() + self._first_read_s
         for _ in range(FIRST_LOOKS):
             unsettled = self.look().unsettled
-            self._read_all()
+            self._read_all(until_s)
             if not unsettled:
                 break
             gevent.sleep(UNSETTLED_S)
             self._settling.take(self._clock.monotonic())  # by now all that could not be judged is due
+        if len(self._unread):
+            self._scanning.tell_unread()
         if not self._index.has_history:
             self._workers.run(Pool.DISK, self._index.record, scanned=True)
 
@@ -245,11 +256,11 @@ class Indexer:
                 gevent.sleep(RESCAN_S)
                 self._has_unread.set()
 
-    def _read_all(self) -> None:
+    def _read_all(self, until_s: float = math.inf) -> None:
         """Read what must be read, and look at it again with its digests: by the thousand, else a first scan tells file by file."""
         begun: Begun | None = None
         try:
-            while len(self._unread):
+            while len(self._unread) and self._clock.monotonic() < until_s:
                 files = self._unread.next_files(begun)
                 piece = self._workers.run(Pool.SCAN, read_piece, self._folder, files, begun)
                 begun = piece.begun
@@ -261,6 +272,8 @@ class Indexer:
                 self._wake.set()
                 if len(self._unread.digests) >= TOLD_TOGETHER or not len(self._unread):
                     self._after(self._scanning.look_at(self._unread.digests))
+            if self._unread.digests:
+                self._after(self._scanning.look_at(self._unread.digests))
         finally:
             if begun is not None:
                 begun.close()

@@ -47,6 +47,8 @@ class Question:
     now_ns: int
     skip: Skip
     reads_everything: bool
+    tells_unread: bool = False
+    """New files that must be read first are told before, without a digest."""
     held: frozenset[RelPath] = frozenset()
     digests: Mapping[RelPath, Read] = field(default_factory=dict)
 
@@ -97,6 +99,8 @@ def look(folder: Folder, question: Question) -> Answer:
             seen[path] = replace(seen[path], digest=known[source].digest)
     unread, moving = _read_some(folder, wanted, seen)
     for path in wanted:
+        if question.tells_unread and path not in known and path not in moved:
+            continue
         if not seen[path].digest:  # as if nothing had happened there yet
             del seen[path]
             known.pop(path, None)

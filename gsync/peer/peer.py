@@ -8,6 +8,7 @@ done what it can.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
@@ -33,7 +34,7 @@ from gsync.peer.controls import Facts, PeerControls
 from gsync.peer.events import Events, PeerServing
 from gsync.peer.fetcher import Fetcher
 from gsync.peer.hearing import Hearing
-from gsync.peer.indexer import Indexer
+from gsync.peer.indexer import FIRST_READ_S, Indexer
 from gsync.peer.links import Links
 from gsync.peer.meter import Meter
 from gsync.peer.namesakes import NameWarner
@@ -100,7 +101,9 @@ class Peer:
         self._uploader = Uploader(
             folder=folder,
             trees=self._trees,
-            native=NativeServer(folder=folder, trees=self._trees, lists=lists, clock=clock, uplink=uplink),
+            native=None
+            if settings.classic
+            else NativeServer(folder=folder, trees=self._trees, lists=lists, clock=clock, uplink=uplink),
             uplink=uplink,
         )
         self._voucher = Voucher(trees=self._trees, queue=self._queue, clock=clock, on_answer=self._source_answered)
@@ -129,6 +132,7 @@ class Peer:
             max_delete=settings.max_delete,
             local_rules=local_rules,
             keep_blocks=lists.keep,
+            first_read_s=math.inf if settings.once else FIRST_READ_S,
         )
         self._fetcher = Fetcher(
             network=network,

@@ -138,6 +138,11 @@ class Unread:
         """How many files are still to be read."""
         return len(self._files)
 
+    @property
+    def paths(self) -> frozenset[RelPath]:
+        """The files that are still to be read."""
+        return frozenset(self._files)
+
     def want(self, files: Mapping[RelPath, Fingerprint]) -> None:
         """These are to be read; a file that was asked for with another fingerprint is another one now."""
         self._files.update(files)

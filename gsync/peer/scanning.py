@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from gevent.lock import BoundedSemaphore
@@ -128,8 +128,13 @@ class Scanning:
         with self._door:
             return self._look(self._with_new_parents(paths))
 
-    def _look(self, paths: frozenset[RelPath] | None) -> Looked:
-        question = self._question(paths)
+    def tell_unread(self) -> None:
+        """Tell of the new files that nobody has read yet, without their digests."""
+        with self._door:
+            self._look(self._with_new_parents(self.unread.paths), tells_unread=True)
+
+    def _look(self, paths: frozenset[RelPath] | None, *, tells_unread: bool = False) -> Looked:
+        question = replace(self._question(paths), tells_unread=tells_unread)
         covers_everything = paths is None and (self.covers_everything or self.watcher.incomplete is not None)
         self._touched = set(self._in_hand())
         try:

@@ -110,10 +110,13 @@ class Program:
         """Its exit code, negative for a signal; None while it runs."""
         return self._popen.poll()
 
+    def lines(self) -> list[dict[str, Any]]:
+        """The whole `--json` lines so far."""
+        return [json.loads(line) for line in self.out.splitlines(keepends=True) if line.endswith("\n")]
+
     def events(self, *names: str) -> list[dict[str, Any]]:
-        """The whole `--json` lines so far, or those of them with one of these event names."""
-        lines = [json.loads(line) for line in self.out.splitlines(keepends=True) if line.endswith("\n")]
-        return [line for line in lines if not names or line["event"] in names]
+        """Those of the lines of a running program that tell events, or events with one of these names."""
+        return [line for line in self.lines() if not names or line["event"] in names]
 
     def rss_bytes(self) -> int:
         """The memory that it holds now."""

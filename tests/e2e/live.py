@@ -10,7 +10,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,3 +122,20 @@ def settle(peers: Iterable[Peer], *, within_s: float = DEADLINE_S) -> dict[str, 
     different = differences(pictures)
     assert not different, "\n".join([*different[:20], *(peer.last_words() for peer in peers)])
     return dict(pictures[peers[0].folder.name])
+
+
+def trashed_contents(folder: Path) -> set[bytes]:
+    """The contents of all files that lie in the trash of the folder, at any depth."""
+    return {
+        path.read_bytes() for path in (folder / OWN / "trash").rglob("*") if path.is_file() and not path.is_symlink()
+    }
+
+
+def staged_bytes(folder: Path) -> int:
+    """How much of unfinished large files stands on the disk; what is not there yet is a hole."""
+    staging = folder / OWN / "staging"
+    total = 0
+    for name in os.listdir(staging) if staging.is_dir() else ():
+        with suppress(FileNotFoundError):
+            total += (staging / name).lstat().st_blocks * 512
+    return total

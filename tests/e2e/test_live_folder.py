@@ -202,16 +202,10 @@ def test_deletions_of_files_links_and_trees_arrive(trio: Trio) -> None:
     (ben / "link").unlink()
     shutil.rmtree(cleo / "tree")
     assert trio.settle().keys() == {"kept", "kept/c"}
-    assert folders_trash_has(ann.parent, b"file")
+    assert b"file" in live.trashed_contents(ann.parent)
 
     (cleo / "file").write_bytes(b"again, by another")
     assert trio.settle()["file"].size == len(b"again, by another")
-
-
-def folders_trash_has(folder: Path, content: bytes) -> bool:
-    """Whether a file of that content lies anywhere in the trash of the folder."""
-    boxes = folder / folders.OWN / "trash"
-    return any(path.is_file() and path.read_bytes() == content for path in boxes.rglob("*"))
 
 
 def test_one_kind_of_thing_takes_the_place_of_another(trio: Trio) -> None:

@@ -11,6 +11,7 @@ from contextlib import suppress
 
 import pytest
 
+from gsync.wire.frames import frame
 from tests.e2e import folders
 from tests.e2e.cluster import Cluster, Peer, Tracker, dead_ports
 from tests.e2e.pretenders import PretendedSource, PretendedTracker, contents, listing
@@ -115,7 +116,8 @@ GARBAGE = {
     "a newline": (b"\n", "an empty request"),
     "HTTP": (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "a separator|no such file here"),
     "no file of ours": (b"no such file\n", "no such file here"),
-    "NUL": (b"\0rest", "a native request, which this gsync does not speak yet"),
+    "NUL, and no frame": (b"\0rest", "a frame header of 1919251316 bytes"),
+    "NUL, and a frame that is none of a peer": (b"\0" + frame(b'{"t":"alive"}'), "RemoteProtocolError"),
     "not UTF-8": (b"\xff\xfe\xfd", "not valid UTF-8"),
     "a control character": (b"\x1b[2J", "a control character"),
     "too long": (b"x" * 5000, "a request longer than 4096 bytes"),

@@ -145,6 +145,7 @@ def test_no_announced_name_leads_out_of_the_folder(cluster: Cluster, around: Nei
     assert {name: (around.folder / name).lstat().st_ino for name in special} == before
     assert set(os.listdir(around.folder / ".gsync")) <= {
         "lock", "root", "staging", "trash", "index.sqlite", "index.sqlite-wal", "index.sqlite-shm", "tracker",
+        "control",
     }  # fmt: skip
     assert OWNED not in (around.folder / ".gsync" / "root").read_bytes()
     assert peer.code is None
@@ -231,6 +232,8 @@ def test_odd_things_in_the_folder_are_left_alone_and_hang_nobody(cluster: Cluste
     with (around.folder / "sparse").open("wb") as file:
         file.truncate(SPARSE)
     folders.write(around.folder, "honest", b"for everybody")
+    for name in ("link to a file", "link to a folder", "link to itself"):
+        os.utime(around.folder / name, (folders.OLD, folders.OLD), follow_symlinks=False)
     odd = ["null", "tty", "disk", "fifo", "socket", "subfolder", "link to a file", "link to a folder", "link to itself"]
 
     with PretendedTracker() as tracker:

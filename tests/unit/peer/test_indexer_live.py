@@ -16,7 +16,7 @@ from gsync.net.simulation import World, simulated
 from gsync.net.tasks import TaskGroup
 from gsync.peer import indexer, look, reading
 from gsync.peer.events import NamesSkipped, Trouble
-from gsync.peer.indexer import RESCAN_S, WATCHED_RESCAN_JITTER_S, WATCHED_RESCAN_S, Indexer
+from gsync.peer.indexer import FIRST_READ_S, RESCAN_S, WATCHED_RESCAN_JITTER_S, WATCHED_RESCAN_S, Indexer
 from gsync.peer.look import READ_AT_ONCE_BYTES
 from gsync.peer.trees import Trees
 from gsync.storage.index import Index
@@ -585,6 +585,25 @@ def test_large_files_do_not_hold_up_the_small_ones(room: Room) -> None:
     gevent.sleep(3)
     when = {name: at for at, name, _ in room.told}
     assert when["small"] < when["large"]
+    room.require_true()
+
+
+def test_what_a_start_has_no_time_to_read_is_told_without_a_digest_and_read_afterwards(room: Room) -> None:
+    room.folder.put("small", b"1")
+    room.folder.put("large", bytes(70 * 1024 * 1024))
+    gevent.sleep(1)
+    room.workers.takes_s[Pool.SCAN] = FIRST_READ_S / 3
+    room.indexer.start()
+    versions = {name: room.entry(name).version for name in ("small", "large")}
+    assert room.entry("small").digest
+    assert not room.entry("large").digest
+    assert room.indexer.unfinished() == 1
+    room.told.clear()
+    room.tasks.spawn(room.indexer.run)
+    gevent.sleep(10 * FIRST_READ_S)
+    assert room.indexer.unfinished() == 0
+    assert [name for _, name, _ in room.told] == ["large"]
+    assert {name: room.entry(name).version for name in versions} == versions
     room.require_true()
 
 
