@@ -76,8 +76,11 @@ class Claims(Claim, gc=False):
         """Whether what classic peers offer is told, and not the winning claim."""
         if self.classic is None or not self.holders:
             return self.classic is not None
-        native_s = spelling.read(self.spelled).version.mtime_s if self.shown_s == UNSEEN else self.shown_s
-        return self.classic[0] > native_s
+        if self.shown_s != UNSEEN:
+            return self.classic[0] > self.shown_s
+        record = spelling.read(self.spelled)
+        is_file = record.deleted or record.kind is Kind.FILE  # else all who have it keep it: classic cannot know of it
+        return is_file and self.classic[0] > record.version.mtime_s
 
     def shown(self, spelling: Spelling) -> bytes:
         """The record that is told, b"" if there is none."""

@@ -6,8 +6,9 @@ peers offer under a name (`core/directory.py`) takes part as a record that has n
     winner among natives     latest classic mtime       what is told
     -----------------------  -------------------------  ------------------------------------------------------
     none                     any                        the classic one
-    a record or a deletion   later than the winner's    the classic one: nobody can know what its author had seen
-    a record or a deletion   equal or earlier           the native one
+    a directory or a link    any                        the native one: classic peers cannot know of it
+    a file or a deletion     later than the winner's    the classic one: nobody can know what its author had seen
+    a file or a deletion     equal or earlier           the native one
 
 And the other way round: the files that native peers hold at the top of the folder are shown to classic askers through the
 directory, as long as the winner is such a file.

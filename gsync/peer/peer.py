@@ -321,7 +321,7 @@ class Peer:
     def _local_changed(self, paths: set[RelPath]) -> None:
         self._syncer.replan(paths)
         self._warner.look(paths)
-        self._voice.tell(tuple(paths))
+        self._voice.tell(sorted(paths))  # directories before what is in them: so do others hear of them
         self._voice.tell_news()
 
     def _record(self, buried: Mapping[RelPath, Tombstone], synced: Mapping[RelPath, Version]) -> None:

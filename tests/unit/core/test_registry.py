@@ -142,6 +142,8 @@ class Model:
         native, latest = self.native_winner(name), self.latest(name)
         if latest is None or (native is not None and native.version.mtime_s >= latest):
             return native
+        if native is not None and not native.deleted and native.kind is not Kind.FILE:
+            return native
         return Record(path=name, kind=Kind.FILE, version=Version.from_mtime(latest))
 
     def shown(self, name: RelPath) -> tuple[int, set[int]] | None:
@@ -510,6 +512,17 @@ def test_a_classic_file_later_than_the_deletion_stands() -> None:
     stands = swarm.wins()
     assert stands is not None
     assert (stands.deleted, stands.version) == (False, Version.from_mtime(6))
+
+
+@pytest.mark.parametrize("facts", [{"kind": Kind.DIRECTORY}, {"kind": Kind.LINK, "digest": DIGESTS[0], "target": "x"}])
+def test_a_classic_file_is_nothing_where_natives_have_a_directory_or_a_link(facts: dict[str, object]) -> None:
+    """Whoever has that refuses the file; a newcomer who only heard of the file would have another folder than all others."""
+    swarm = Swarm()
+    swarm.enter(1)
+    stands = dataclasses.replace(record(mtime=5, digest="", x=1), **facts)
+    swarm.says(1, stands)
+    swarm.classic(7, a=6)
+    assert swarm.wins() == stands
 
 
 # Limits
