@@ -37,7 +37,7 @@ class Dot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plot:
-    """A picture: `measured` as dots with their intervals, `reckoned` as thin lines, both by what the legend calls them."""
+    """A picture: `measured` as dots with their intervals, `reckoned` as thin lines, together called `reckoned_as`."""
 
     name: str
     title: str
@@ -45,6 +45,7 @@ class Plot:
     y: str
     measured: Mapping[str, Sequence[Dot]]
     reckoned: Mapping[str, Sequence[tuple[float, float]]]
+    reckoned_as: str = ""
     is_log_x: bool = False
     is_log_y: bool = False
 
@@ -74,9 +75,9 @@ def draw(plot: Plot, folder: Path) -> tuple[Path, ...]:
         axes.errorbar(
             [dot.x for dot in dots], [dot.y for dot in dots], yerr=reach, fmt="o-", ms=4, capsize=3, label=name
         )
-    for number, (name, line) in enumerate(plot.reckoned.items()):
-        style = (0, (4, 2 + number))
-        axes.plot([x for x, _ in line], [y for _, y in line], "k", lw=1, ls=style, zorder=3, label=name)
+    for number, line in enumerate(plot.reckoned.values()):
+        label = "" if number else plot.reckoned_as
+        axes.plot([x for x, _ in line], [y for _, y in line], "k--", lw=1, zorder=3, label=label)
     axes.set(title=plot.title, xlabel=plot.x, ylabel=plot.y)
     if plot.is_log_x:
         axes.set_xscale("log")
@@ -130,7 +131,7 @@ def _messages(rows: Iterable[Row], exact: Mapping[tuple[str, int], int]) -> Plot
         value = row.messages_per_update
         measured[row.topology].append(Dot(x=row.peers, y=value, low=value, high=value))
     reckoned = {
-        f"2E - (N - 1), {topology}": [(dot.x, float(exact[topology, int(dot.x)])) for dot in dots]
+        topology: [(dot.x, float(exact[topology, int(dot.x)])) for dot in dots]
         for topology, dots in measured.items()
         if all((topology, int(dot.x)) in exact for dot in dots)
     }
@@ -141,6 +142,7 @@ def _messages(rows: Iterable[Row], exact: Mapping[tuple[str, int], int]) -> Plot
         y="messages per update",
         measured=measured,
         reckoned=reckoned,
+        reckoned_as="2E - (N - 1)",
         is_log_x=True,
         is_log_y=True,
     )

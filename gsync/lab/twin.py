@@ -35,7 +35,7 @@ DELAY_S: Final = (0.0005, 0.002)
 
 GAPS_WATCHED: Final = (20, 60)
 TTRS_WATCHED: Final = (20, 120)
-"""A run is watched for 60 gaps; for fewer, but 20, where that would be 120 TTRs; and for 20 TTRs at least.
+"""A run is watched for 60 gaps; for fewer, but 20, where that would be 120 TTRs; and for 20 TTRs at least, where they alone tell.
 
 A TTR goes before, in which the run forgets how it began.
 """
@@ -235,4 +235,5 @@ class Twin:
 def _watched_s(point: Point) -> float:
     gaps, gaps_most = (number * point.gap_s for number in GAPS_WATCHED)
     ttrs, ttrs_most = (number * point.ttr_s for number in TTRS_WATCHED)
-    return max(gaps, ttrs, min(gaps_most, ttrs_most))
+    least = gaps if point.mode.hears_push else max(gaps, ttrs)
+    return max(least, min(gaps_most, ttrs_most))
