@@ -65,6 +65,11 @@ class Swarm:
             self._settled.setdefault(program, (time.monotonic(), cpu_s(program)))
 
     @property
+    def has_no_ghost(self) -> bool:
+        """Whether all of it can be started at once."""
+        return not self._variant.with_ghost
+
+    @property
     def programs_of_ours(self) -> list[Program]:
         return [*self.ours, *([self._tracker] if self.case.tracker == "ours" else [])]
 

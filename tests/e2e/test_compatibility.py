@@ -36,7 +36,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Swar
         clusters = {str(case): Cluster(parent.base / str(case)) for case in CASES}
         swarms = {str(case): Swarm(case, clusters[str(case)]) for case in CASES}
         try:
-            gevent.joinall([gevent.spawn(swarm.start) for swarm in swarms.values()], raise_error=True)
+            for late in (False, True):  # where a ghost must die first, the others would only be in the way
+                wave = [swarm for swarm in swarms.values() if swarm.has_no_ghost is late]
+                gevent.joinall([gevent.spawn(swarm.start) for swarm in wave], raise_error=True)
             yield swarms
         finally:
             for cluster in clusters.values():
