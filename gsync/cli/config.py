@@ -45,6 +45,8 @@ class RunConfig:
     classic: bool
     stats: bool
     name: str
+    is_named: bool
+    """Whether a person chose the name."""
     sends: bool
     receives: bool
     limit_up: int | None
@@ -70,6 +72,7 @@ def run_config(words: Words, *, resolve: Callable[[str], str]) -> RunConfig:
         classic=words["--classic"],
         stats=words["--stats"],
         name=name_of(words["--name"]),
+        is_named=words["--name"] is not None,
         sends=not words["--receive-only"],
         receives=not words["--send-only"],
         limit_up=_rate(words["--limit-up"]),

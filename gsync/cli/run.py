@@ -137,6 +137,7 @@ def _run(config: RunConfig, talk: Console | JsonLines) -> Exit:
                 classic=config.classic,
                 stats=config.stats,
                 name=config.name,
+                is_named=config.is_named,
                 sends=config.sends,
                 receives=config.receives,
                 limit_up=config.limit_up,

@@ -127,6 +127,11 @@ class Announcer:
         link = self._conversation
         return self._is_up and isinstance(link, TrackerLink) and not link.names_only
 
+    @property
+    def tells_names_only(self) -> bool:
+        """Whether the tracker that is there has said that it will never tell of changes."""
+        return isinstance(self._conversation, TrackerLink) and self._conversation.names_only
+
     def agrees(self) -> bool | None:
         """Whether a native tracker and this peer know the same directory, all that is here included; asks it, so it waits.
 

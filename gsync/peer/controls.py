@@ -34,7 +34,10 @@ from gsync.peer import events as ev
 from gsync.peer.applier import Applier
 from gsync.peer.event_log import EventLog
 from gsync.peer.indexer import Indexer
-from gsync.peer.no_overlay import NoOverlay
+from gsync.peer.links import Links
+from gsync.peer.overlay import Overlay
+from gsync.peer.overlay_orders import OverlayOrders
+from gsync.peer.settings import Settings
 from gsync.peer.syncer import Syncer
 from gsync.peer.trees import Trees
 from gsync.peer.voice import Voice
@@ -56,8 +59,20 @@ class Facts:
     began: float
     """On the monotonic clock."""
 
+    @classmethod
+    def of(cls, settings: Settings, *, folder: str, began: float) -> Facts:
+        """Those of a peer with these settings."""
+        return cls(
+            folder=folder,
+            name=settings.name,
+            tracker=settings.tracker,
+            sends=settings.sends,
+            receives=settings.receives,
+            began=began,
+        )
 
-class PeerControls(NoOverlay):
+
+class PeerControls(OverlayOrders):
     """Looks at, and gives orders to, the rooms that it is given."""
 
     def __init__(
@@ -77,7 +92,18 @@ class PeerControls(NoOverlay):
         clock: Clock,
         policy: Callable[[], Policy],
         stop: Callable[[], None],
+        links: Links,
+        overlay: Overlay | None,
     ) -> None:
+        super().__init__(
+            overlay=overlay,
+            trees=trees,
+            applier=applier,
+            links=links,
+            workers=workers,
+            clock=clock,
+            failure=syncer.last_failure,
+        )
         self._facts = facts
         self._trees = trees
         self._syncer = syncer

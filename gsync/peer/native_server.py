@@ -42,6 +42,7 @@ from gsync.wire.native import (
     header,
     parse_on_peer_link,
 )
+from gsync.wire.overlay import Hello, parse_first
 
 log = logging.getLogger(__name__)
 
@@ -69,17 +70,29 @@ BREATHE_EVERY: Final = 64
 RECEIVE: Final = 64 * 1024
 
 
+OnHello = Callable[[Stream, Hello, FrameSplitter], None]
+"""Takes over a link that began with a Hello, with what has come behind it, and returns when it is over."""
+
+
 class NativeServer:
-    """Serves native links; all of them share the `places` that the uploader has."""
+    """Serves native links; all share the `places` that the uploader has. One that begins with a Hello is `on_hello`'s."""
 
     def __init__(
-        self, *, folder: Folder, trees: Trees, lists: BlockLists, clock: Clock, uplink: Throttle | None = None
+        self,
+        *,
+        folder: Folder,
+        trees: Trees,
+        lists: BlockLists,
+        clock: Clock,
+        uplink: Throttle | None = None,
+        on_hello: OnHello | None = None,
     ) -> None:
         self._folder = folder
         self._trees = trees
         self._lists = lists
         self._clock = clock
         self._uplink = uplink
+        self._on_hello = on_hello
         self._links: Counter[str] = Counter()
 
     def serve(
@@ -104,11 +117,19 @@ class NativeServer:
                 if question is None:
                     return
                 on_first_word()
+                if isinstance(question, Hello):
+                    self._hand_over(stream, question, questions)
+                    return
                 self._answer(answers, question, places)
         finally:
             self._links[address] -= 1
             if not self._links[address]:
                 del self._links[address]
+
+    def _hand_over(self, stream: Stream, hello: Hello, questions: _Questions) -> None:
+        if self._on_hello is None:
+            raise RemoteProtocolError("a Hello, where nobody keeps neighbours")
+        self._on_hello(stream, hello, questions.rest)
 
     def _answer(self, answers: _Answers, question: OnPeerLink, places: BoundedSemaphore) -> None:
         match question:
@@ -214,13 +235,19 @@ class _Questions:
         self._stream = stream
         self._frames = FrameSplitter()
         self._frames.feed(rest)
+        self._is_first = True
 
-    def here(self) -> OnPeerLink | None:
+    @property
+    def rest(self) -> FrameSplitter:
+        """What has come behind the last one."""
+        return self._frames
+
+    def here(self) -> OnPeerLink | Hello | None:
         """The next one, if all of it has come already."""
         head = self._frames.next()
-        return None if head is None else parse_on_peer_link(head)
+        return None if head is None else self._parsed(head)
 
-    def next(self) -> OnPeerLink | None:
+    def next(self) -> OnPeerLink | Hello | None:
         """The next one, waited for; None when the other side has ended the link, or has asked nothing for too long."""
         head = None
         with gevent.Timeout(LINK_IDLE_S, False):
@@ -229,7 +256,13 @@ class _Questions:
                 if not data:
                     return None
                 self._frames.feed(data)
-        return None if head is None else parse_on_peer_link(head)
+        return None if head is None else self._parsed(head)
+
+    def _parsed(self, head: bytes) -> OnPeerLink | Hello:
+        """A Hello may only come first: it makes this an overlay link."""
+        parse = parse_first if self._is_first else parse_on_peer_link
+        self._is_first = False
+        return parse(head)
 
 
 class _Answers:

@@ -15,7 +15,7 @@ from typing import Final
 from gevent.event import Event
 
 from gsync.core.backoff import Random
-from gsync.core.model import Source, Tombstone
+from gsync.core.model import Offer, Source, Tombstone
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.planner import Policy
 from gsync.core.schedule import FetchQueue
@@ -40,6 +40,7 @@ from gsync.peer.meter import Meter
 from gsync.peer.namesakes import NameWarner
 from gsync.peer.native_fetcher import NativeFetcher
 from gsync.peer.native_server import NativeServer
+from gsync.peer.overlay_start import overlay_of
 from gsync.peer.reuse import Reuse
 from gsync.peer.rules import no_local_rules
 from gsync.peer.seeker import Seeker
@@ -98,13 +99,22 @@ class Peer:
         self._queue = FetchQueue(limit=settings.fetches, rng=rng)
         uplink, downlink = Throttle(settings.limit_up, clock), Throttle(settings.limit_down, clock)
         lists = BlockLists(workers)
-        self._uploader = Uploader(
-            folder=folder,
+        self._overlay = overlay_of(
+            settings,
+            author=contents.author,
             trees=self._trees,
-            native=None
-            if settings.classic
-            else NativeServer(folder=folder, trees=self._trees, lists=lists, clock=clock, uplink=uplink),
-            uplink=uplink,
+            network=network,
+            clock=clock,
+            rng=rng,
+            port=lambda: self._own_endpoint().port,
+            offer=self._offered,
+            voice=self._voice,
+            load=lambda: self._uploader.serving,
+        )
+        greet = self._overlay.neighbours.serve if self._overlay else None
+        native = NativeServer(folder=folder, trees=self._trees, lists=lists, clock=clock, uplink=uplink, on_hello=greet)
+        self._uploader = Uploader(
+            folder=folder, trees=self._trees, native=None if settings.classic else native, uplink=uplink
         )
         self._voucher = Voucher(trees=self._trees, queue=self._queue, clock=clock, on_answer=self._source_answered)
         self._applier = Applier(
@@ -199,7 +209,7 @@ class Peer:
         """
         self._indexer.start()
         listener = self._network.listen(
-            ip=self._listening_ip(), port=self._settings.port, handler=self._uploader, limit=ACCEPTING
+            ip=self._settings.listening_ip, port=self._settings.port, handler=self._uploader, limit=ACCEPTING
         )
         try:
             self._serving = listener.endpoint
@@ -208,6 +218,7 @@ class Peer:
             if self._settings.tracker is not None:
                 self._voice.announcer = announcer = self._make_announcer(self._settings.tracker)
                 loops += [announcer.run, self._seeker(announcer).run]
+            loops += [self._overlay.run] if self._overlay else []
             with TaskGroup() as tasks:
                 for loop in loops:
                     tasks.spawn(loop)
@@ -222,16 +233,8 @@ class Peer:
 
     def controls(self, *, folder: str, restorer: Restorer, settler: Settler) -> PeerControls:
         """What a person may ask of this peer, and tell it to do."""
-        settings = self._settings
         return PeerControls(
-            facts=Facts(
-                folder=folder,
-                name=settings.name,
-                tracker=settings.tracker,
-                sends=settings.sends,
-                receives=settings.receives,
-                began=self._clock.monotonic(),
-            ),
+            facts=Facts.of(self._settings, folder=folder, began=self._clock.monotonic()),
             trees=self._trees,
             syncer=self._syncer,
             indexer=self._indexer,
@@ -245,6 +248,8 @@ class Peer:
             clock=self._clock,
             policy=self._policy,
             stop=self.stop,
+            links=self._links,
+            overlay=self._overlay,
         )
 
     def stop(self) -> None:
@@ -279,16 +284,9 @@ class Peer:
             knows_gsync=not self._settings.classic,
             on_records=self._hearing.records_came,
             author=self._index.author,
-            name=self._settings.name,
+            name=str(self._overlay.me.name) if self._overlay else self._settings.name,
+            on_names=self._overlay.arrangement.names_came if self._overlay else lambda names: None,
         )
-
-    def _listening_ip(self) -> str:
-        """Loopback only where the tracker is there, or, without one, all neighbours: then nobody else can be meant to reach us."""
-        near = [self._settings.tracker] if self._settings.tracker is not None else list(self._settings.neighbours)
-        is_ipv6 = any(":" in endpoint.ip for endpoint in near)
-        if near and all(endpoint.is_loopback for endpoint in near):
-            return "::1" if is_ipv6 else "127.0.0.1"
-        return "::" if is_ipv6 else "0.0.0.0"
 
     def _policy(self) -> Policy:
         return Policy(
@@ -307,6 +305,9 @@ class Peer:
         log.info("fetch.source_failed source=%s reason=%s", source.endpoint, error)
         if isinstance(error, TransportError | ProtocolError):
             self._queue.blame(source.endpoint, now=self._clock.monotonic())
+
+    def _offered(self, offers: Mapping[RelPath, Offer | None], is_everything: bool) -> None:
+        self._hearing.records_came(offers, is_everything)
 
     def _source_answered(self) -> None:
         self._syncer.wake()

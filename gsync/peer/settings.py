@@ -21,9 +21,10 @@ class Settings:
     """What a person can choose; `port` 0 picks a free one, `once` ends when all that can be had is here.
 
     `classic` speaks edition 1 alone; `stats` tells each second how the peer itself is doing. `name` is what others may call this
-    peer. One that does not send serves and announces nothing of its own making; one that does not receive leaves its folder
-    alone. The limits are bytes a second over all connections, None: none. A scan that finds more than `max_delete` of all files
-    gone (a share) holds these deletions back.
+    peer; where no person chose it (not `is_named`) the overlay makes one of it that nobody else has. One that does not send serves
+    and announces nothing of its own making; one that does not receive leaves its folder alone. The limits
+    are bytes a second over all connections, None: none. A scan that finds more than `max_delete` of all files gone (a share) holds
+    these deletions back.
 
     `topology` says who the neighbours are, by name; `neighbours`, if there are any, says it by address instead: then `tracker`
     may be None. `mode` is how copies are kept honest, `ttr_s` for how long others believe what was made here. A folder
@@ -39,6 +40,7 @@ class Settings:
     classic: bool = False
     stats: bool = False
     name: str = ""
+    is_named: bool = True
     sends: bool = True
     receives: bool = True
     limit_up: int | None = None
@@ -49,6 +51,15 @@ class Settings:
     mode: Mode = Mode.HYBRID
     ttr_s: float = TTR_S
     on_demand: bool = False
+
+    @property
+    def listening_ip(self) -> str:
+        """Loopback only where the tracker is there, or, without one, all neighbours: then nobody else can be meant to reach us."""
+        near = [self.tracker] if self.tracker is not None else list(self.neighbours)
+        is_ipv6 = any(":" in endpoint.ip for endpoint in near)
+        if near and all(endpoint.is_loopback for endpoint in near):
+            return "::1" if is_ipv6 else "127.0.0.1"
+        return "::" if is_ipv6 else "0.0.0.0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,6 +67,11 @@ class Uploader:
         self._places = BoundedSemaphore(UPLOADS)
         self._admission: Admission[Stream] = Admission(limit=CONNECTIONS)
 
+    @property
+    def serving(self) -> int:
+        """How many are being served now."""
+        return UPLOADS - int(self._places.counter)
+
     def __call__(self, stream: Stream) -> None:
         """Answer the one request of this connection, or all of a native link, then close it."""
         for oldest in self._admission.enter(stream, stream.remote.ip, exempt=stream.remote.is_loopback):

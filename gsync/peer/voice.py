@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from gsync.core.names import RelPath
 from gsync.peer.announcer import Announcer
@@ -13,6 +13,8 @@ class Voice:
 
     def __init__(self) -> None:
         self.announcer: Announcer | None = None
+        self.neighbours_hear: Callable[[Iterable[RelPath]], None] | None = None
+        """Told the same, whether there is a tracker or not."""
         self._is_paused = False
         self._kept: dict[RelPath, None] = {}
         self._has_news = False
@@ -22,12 +24,23 @@ class Voice:
         """Of how many paths nobody was told because of the pause."""
         return len(self._kept)
 
-    def tell(self, paths: Iterable[RelPath]) -> None:
+    def tell(self, paths: Collection[RelPath]) -> None:
         """The entries at `paths` have moved."""
         if self._is_paused:
             self._kept.update(dict.fromkeys(paths))
-        elif self.announcer is not None:
+            return
+        if self.announcer is not None:
             self.announcer.tell(paths)
+        if self.neighbours_hear is not None:
+            self.neighbours_hear(paths)
+
+    def tracker_tells_changes(self) -> bool:
+        """Whether a native tracker is there that says at once what changes anywhere."""
+        return self.announcer is not None and self.announcer.tells_changes
+
+    def no_tracker_will_tell(self) -> bool:
+        """Whether there is no tracker, or one that has said that it tells names and nothing else."""
+        return self.announcer is None or self.announcer.tells_names_only
 
     def tell_news(self) -> None:
         """A moment is good to tell a classic tracker of what is here."""

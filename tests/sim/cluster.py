@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import gevent
 
@@ -17,6 +18,7 @@ from gsync.core.names import Endpoint
 from gsync.net.memory import MemoryNetwork
 from gsync.net.simulation import World, simulated
 from gsync.peer.events import Event, Events
+from gsync.peer.overlay import Overlay
 from gsync.peer.peer import Peer
 from gsync.peer.settings import Settings, Summary
 from gsync.storage.index import Index
@@ -44,8 +46,8 @@ class Machine:
         self._peer: Peer | None = None
         self._running: gevent.Greenlet | None = None
 
-    def start(self, *, once: bool = False, tracker: Endpoint | None = TRACKER) -> None:
-        """Start the peer on whatever the folder holds now."""
+    def start(self, *, once: bool = False, tracker: Endpoint | None = TRACKER, **chosen: Any) -> None:
+        """Start the peer on whatever the folder holds now, with the settings that are `chosen`."""
         events = Events()
         events.subscribe(self.events.append)
         clock = self._cluster.world.clock
@@ -53,7 +55,7 @@ class Machine:
         publisher = Publisher(self.folder, index, clock=clock.monotonic, wall_clock=clock.wall)
         publisher.recover()
         self._peer = Peer(
-            settings=Settings(tracker=tracker, once=once),
+            settings=Settings(tracker=tracker, once=once, **chosen),
             folder=self.folder,
             index=index,
             publisher=publisher,
@@ -85,6 +87,13 @@ class Machine:
         assert self._running is not None
         self._running.kill()
         self.folder.crash()
+
+    @property
+    def overlay(self) -> Overlay:
+        """That of the running peer."""
+        assert self._peer is not None
+        assert self._peer._overlay is not None
+        return self._peer._overlay
 
     @property
     def is_at_rest(self) -> bool:
@@ -124,9 +133,10 @@ class Cluster:
         """Hex digits of `count` random bytes, the same in each run of a seed."""
         return self.rng.randbytes(count).hex()
 
-    def start_tracker(self) -> None:
+    def start_tracker(self, *, names_only: bool = False) -> None:
         """A tracker that knows nothing yet."""
-        self.tracker = Tracker(network=self.network.host(TRACKER.ip), clock=self.world.clock)
+        network = self.network.host(TRACKER.ip)
+        self.tracker = Tracker(network=network, clock=self.world.clock, names_only=names_only)
         self._listener = self.tracker.listen(ip=TRACKER.ip, port=TRACKER.port)
 
     def stop_tracker(self) -> None:
@@ -184,12 +194,17 @@ class Cluster:
 
 @contextmanager
 def cluster(
-    base: Path, *, seed: int = 1, latency_s: tuple[float, float] = (0.001, 0.02), watches: bool = False
+    base: Path,
+    *,
+    seed: int = 1,
+    latency_s: tuple[float, float] = (0.001, 0.02),
+    watches: bool = False,
+    names_only: bool = False,
 ) -> Iterator[Cluster]:
     """A swarm in a simulated world, with a tracker that is already running; its folders are watched if it `watches`."""
     with simulated() as world:
         swarm = Cluster(world, base, seed=seed, latency_s=latency_s, watches=watches)
-        swarm.start_tracker()
+        swarm.start_tracker(names_only=names_only)
         yield swarm
         for machine in swarm.machines:
             if machine.is_running:

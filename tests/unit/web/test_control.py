@@ -20,7 +20,6 @@ from gsync.errors import ConfigError, NameRefused, StorageError, UnknownName
 from gsync.net.breathing import breathe
 from gsync.net.clock import HubClock
 from gsync.net.unix import dial
-from gsync.peer.no_overlay import NoOverlay
 from gsync.web import control
 from gsync.web.api import BODY_MAX_BYTES, LOG_MAX_LINES, WAIT_MAX_S
 from gsync.web.client import Client, NotRunning, Unresponsive
@@ -190,18 +189,6 @@ def test_orders_that_go_over_the_overlay(world: World) -> None:
         Mode.LAZY,
         30.0,
     ]
-
-
-def test_a_peer_without_an_overlay_says_so(world: World) -> None:
-    nothing = NoOverlay()
-    for ask in (
-        *[lambda: nothing.search("a"), lambda: nothing.get([]), lambda: nothing.free([]), lambda: nothing.refresh([])],
-        *[lambda: nothing.mark(name("a"), valid=True), lambda: nothing.set_mode(Mode.PUSH)],
-        *[lambda: nothing.set_ttr(1.0), nothing.overlay],
-    ):
-        with pytest.raises(ConfigError, match="no neighbours"):
-            ask()
-    assert list(nothing.copies()) == []
 
 
 @pytest.mark.parametrize(

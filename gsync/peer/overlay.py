@@ -1,0 +1,313 @@
+"""The overlay of one peer: what came over its links, the decisions of the core, and what is sent.
+
+Queries are answered from the trees, invalidations are judged and passed on, copies are kept honest by time and by polls. Where a
+native tracker tells what changes, that counts as push: nothing is flooded and no poll leaves, because the tracker has said it all.
+It has no opinion of its own: `core.flood` says where a message goes, `core.freshness` what a copy is worth. It never touches the
+folder: what should come is offered to the planner, as if a tracker had told it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from gevent.event import Event
+
+from gsync.core.freshness import Freshness
+from gsync.core.gaps import Gaps
+from gsync.core.model import Offer, Record, Source
+from gsync.core.names import PeerName, RelPath
+from gsync.core.records import winner
+from gsync.core.versions import Order, compare_vectors
+from gsync.errors import NameRefused, RemoteProtocolError
+from gsync.net.clock import Clock
+from gsync.net.tasks import TaskGroup
+from gsync.net.transport import Network
+from gsync.peer.arrangement import Arrangement
+from gsync.peer.neighbours import Me, Neighbours
+from gsync.peer.overlay_link import OverlayLink
+from gsync.peer.polling import Polling
+from gsync.peer.searches import Dice, Searches
+from gsync.peer.settings import Settings
+from gsync.peer.standing import Standings
+from gsync.peer.trees import Trees
+from gsync.wire.overlay import (
+    TTR_MAX_MS,
+    Hit,
+    Invalidate,
+    OnOverlayLink,
+    PeerAt,
+    Poll,
+    Query,
+    Verdict,
+    parse_place,
+    placed,
+)
+from gsync.wire.records import parse_record, wire_record
+
+log = logging.getLogger(__name__)
+
+AWAY_S: Final = 5.0
+"""So long nobody tells what changes before copies get timers of their own; a tracker that starts anew is back by then."""
+
+UNTOLD_MAX: Final = 10_000
+"""Changes of that time that are flooded when it is over; more are found out by polls."""
+
+LOST_S: Final = 10.0
+"""After a lost link, or something that was missed, no copy is believed for longer, unasked."""
+
+OnOffers = Callable[[Mapping[RelPath, Offer | None], bool], None]
+
+
+class Overlay:
+    """Fulfils `neighbours.Ears`. `offer` is told what should come, `tells_changes` asks whether a native tracker does that.
+
+    `nobody_will_tell` is for when there is none, or one that tells names alone: then nothing is gained by waiting for it.
+    """
+
+    def __init__(
+        self,
+        *,
+        me: Me,
+        settings: Settings,
+        trees: Trees,
+        network: Network,
+        clock: Clock,
+        rng: Dice,
+        port: Callable[[], int],
+        offer: OnOffers,
+        tells_changes: Callable[[], bool],
+        nobody_will_tell: Callable[[], bool],
+        load: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self.me: Final = me
+        self.topology: Final = settings.topology
+        self._trees = trees
+        self._clock = clock
+        self._port = port
+        self._offer = offer
+        self._tells_changes = tells_changes
+        self._nobody_will_tell = nobody_will_tell
+        self.flooded = 0
+        self.fresh: Final = Freshness(rng=rng, author=me.author, mode=settings.mode, ttr_s=settings.ttr_s)
+        self.neighbours: Final = Neighbours(
+            me=me, ears=self, network=network, clock=clock, rng=rng, port=port, fixed=settings.neighbours
+        )
+        self.arrangement: Final = Arrangement(
+            me=me.name, topology=settings.topology, clock=clock, want=self.neighbours.want
+        )
+        self.standings: Final = Standings(
+            author=me.author,
+            trees=trees,
+            fresh=self.fresh,
+            clock=clock,
+            tells_changes=tells_changes,
+            name_of=self._name_of,
+        )
+        self.searches: Final = Searches(
+            me=me.name,
+            neighbours=self.neighbours,
+            arrangement=self.arrangement,
+            standings=self.standings,
+            clock=clock,
+            rng=rng,
+            here=self._here,
+            load=load,
+        )
+        self._polling = Polling(
+            trees=trees,
+            fresh=self.fresh,
+            standings=self.standings,
+            neighbours=self.neighbours,
+            arrangement=self.arrangement,
+            clock=clock,
+            tells_changes=tells_changes,
+            offer=self.offer,
+            poke=self.poke,
+        )
+        self._gaps = Gaps()
+        self._changed: dict[RelPath, list[Event]] = {}
+        self._news = Event()
+        self._is_awake = False
+        self._untold: dict[RelPath, None] = {}
+        self._quiet_since: float | None = None
+
+    def run(self) -> None:
+        """Keep the links and the time; never returns."""
+        with TaskGroup() as tasks:
+            tasks.spawn(self.neighbours.run)
+            tasks.spawn(self.arrangement.run)
+            while True:
+                self._keep_time(tasks)
+                due = self.fresh.next_due()
+                now = self._clock.monotonic()
+                self._news.wait(AWAY_S if due is None else min(max(due - now, 0.001), AWAY_S))
+                self._news.clear()
+
+    # What happens here
+
+    def changed(self, paths: Iterable[RelPath]) -> None:
+        """The entries at `paths` have moved: the same moment at which a tracker is told."""
+        tells = self._tells_changes()
+        if tells:
+            self._untold.clear()
+        for path in paths:
+            for event in self._changed.get(path, ()):
+                event.set()
+            if not self._is_awake and self.fresh.copy(path) is None:
+                if not tells and len(self._untold) < UNTOLD_MAX:
+                    self._untold[path] = None
+                continue
+            before = self.fresh.known(path)
+            record = self.standings.feed(path)
+            if record is None or tells:
+                continue
+            if before is None or compare_vectors(record.version, before) in (Order.NEWER, Order.CONCURRENT):
+                self._flood(record)
+        self._news.set()
+
+    def await_change(self, path: RelPath) -> Event:
+        """An event that is set each time that the entry at `path` moves; to be given back with `let_go`."""
+        event = Event()
+        self._changed.setdefault(path, []).append(event)
+        return event
+
+    def let_go(self, path: RelPath, event: Event) -> None:
+        """Nobody waits for this event any more."""
+        waiting = self._changed[path]
+        waiting.remove(event)
+        if not waiting:
+            del self._changed[path]
+
+    def awaken(self) -> None:
+        """From now on every copy has a state of its own, and its timer."""
+        if not self._is_awake:
+            self._is_awake = True
+            self.standings.feed_all()
+            untold, self._untold = self._untold, {}
+            for path in untold:
+                record = self._trees.record(path)
+                if record is not None and not self._tells_changes():
+                    self._flood(record)
+            self._news.set()
+
+    def offer(self, record: Record, sources: tuple[Source, ...]) -> None:
+        """Let the planner know of `record`, unless it knows something that wins over it."""
+        known = self._trees.remote.get(record.path)
+        if known is not None and known.record is not None:
+            if winner((known.record, record)) != record:
+                return
+            if known.record == record:
+                sources = tuple(dict.fromkeys((*sources, *known.sources)))
+        self._offer({record.path: Offer(version=record.version, sources=sources, record=record)}, False)
+
+    def poke(self) -> None:
+        """Something may be due earlier now."""
+        self._news.set()
+
+    # What neighbours say
+
+    def linked(self, link: OverlayLink) -> None:
+        """A link stands; what was missed while there was none is found out."""
+        self.arrangement.met(link.name, link.endpoint, author=link.hello.author)
+        self.fresh.set_neighbours(self.neighbours.names)
+        self._news.set()
+
+    def parted(self, name: PeerName) -> None:
+        """A link is gone, and with it maybe something that was said."""
+        now = self._clock.monotonic()
+        self.fresh.set_neighbours(self.neighbours.names)
+        self._polling.unanswered(name)
+        if self._is_awake:
+            self.fresh.shorten(LOST_S, now=now)
+        self._news.set()
+
+    def heard(self, link: OverlayLink, message: OnOverlayLink) -> None:
+        """One message of a neighbour. Raises `RemoteProtocolError` for what makes no sense."""
+        try:
+            match message:
+                case Query():
+                    self.searches.hear_query(link, message)
+                case Hit():
+                    self.searches.hear_hit(link, message)
+                case Invalidate():
+                    self._hear_invalidate(link, message)
+                case Poll():
+                    link.say(self._polling.polled(message))
+                case Verdict():
+                    self._polling.hear_verdict(link.name, message)
+                case _:
+                    pass
+        except NameRefused as error:
+            raise RemoteProtocolError(f"a {type(message).__name__} that names {error.reason}") from error
+        self._news.set()
+
+    def polled(self, poll: Poll) -> Verdict:
+        """What is known here about what a visitor asks."""
+        return self._polling.polled(poll)
+
+    def _hear_invalidate(self, link: OverlayLink, said: Invalidate) -> None:
+        record, origin = parse_record(said.r), PeerName.parse(said.at.name)
+        now = self._clock.monotonic()
+        self.standings.feed_unknown(record.path)
+        verdict = self.fresh.hear(record, now=now)
+        if verdict.reason:
+            log.info("invalidate.refused path=%r from=%r reason=%s", record.path, link.name, verdict.reason)
+        if self._gaps.saw(origin, said.life, said.seq) and self._is_awake:
+            self.fresh.shorten(LOST_S, now=now, origin=origin)
+        if not verdict.is_news:
+            return
+        if said.hops > 1:
+            passed = Invalidate(
+                r=said.r,
+                at=placed(said.at, neighbour_ip=link.remote_ip),
+                life=said.life,
+                seq=said.seq,
+                hops=said.hops - 1,
+                ttr_ms=said.ttr_ms,
+            )
+            self.neighbours.tell((name for name in self.neighbours.names if name != link.name), passed)
+        source = parse_place(said.at, neighbour_ip=link.remote_ip)
+        self.arrangement.met(origin, source.endpoint, author=record.author)
+        self.standings.told(record.path, origin, said.ttr_ms / 1000)
+        if self.fresh.mode.hears_push and not self._tells_changes():
+            self.offer(record, (source,))
+
+    # What is sent
+
+    def _flood(self, record: Record) -> None:
+        """Tell everybody of what was made here, and of nothing else."""
+        if record.author != self.me.author or not self.fresh.mode.sends_push:
+            return
+        self.flooded += 1
+        said = Invalidate(
+            r=wire_record(record),
+            at=self._here(),
+            life=self.me.life,
+            seq=self.flooded,
+            ttr_ms=_ms(self.fresh.ttr_s),
+        )
+        self.neighbours.tell(self.neighbours.names, said)
+
+    def _keep_time(self, tasks: TaskGroup) -> None:
+        now = self._clock.monotonic()
+        if self._tells_changes():
+            self._quiet_since = None
+        elif self._quiet_since is None:
+            self._quiet_since = now
+        if self._nobody_will_tell() or (self._quiet_since is not None and now >= self._quiet_since + AWAY_S):
+            self.awaken()
+        for batch in self.fresh.due(now):
+            self._polling.send(batch, tasks)
+
+    def _name_of(self, author: str) -> PeerName | None:
+        return self.arrangement.name_of(author)
+
+    def _here(self) -> PeerAt:
+        """This peer; its address is put in by whoever hears it."""
+        return PeerAt(name=str(self.me.name), port=self._port())
+
+
+def _ms(seconds: float) -> int:
+    return min(int(seconds * 1000), TTR_MAX_MS)

@@ -1,0 +1,279 @@
+"""What a person asks of the overlay, and orders about copies: the part of a peer's controls that needs neighbours.
+
+Fulfils `web.controls.OverlayControls`. Where a peer has no overlay each raises a `ConfigError` that says so; it must never pretend
+that an order came to something. What is got comes into the folder the usual way: it is offered to the planner, and waited for. One
+greenlet a request; each ends by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+import gevent
+
+from gsync.core.blocks import digest_of_bytes
+from gsync.core.copies import CopyState, Mode
+from gsync.core.flood import QUERY_TTL, TTL_MAX, by_preference
+from gsync.core.hits import CopySeen, FoundCopy, Got, OverlaySeen, Refreshed
+from gsync.core.model import Kind
+from gsync.core.names import PeerName, RelPath
+from gsync.core.topology import Shape
+from gsync.core.versions import Order, Version, compare_vectors
+from gsync.errors import ConfigError, ProtocolError, StorageError, TransportError, UnknownName, WrongContent
+from gsync.net.clock import Clock
+from gsync.peer.applier import Applier
+from gsync.peer.link import Use, answer_to
+from gsync.peer.links import Links
+from gsync.peer.overlay import Overlay
+from gsync.peer.searches import HeardOf
+from gsync.peer.trees import Trees
+from gsync.storage.downloads import Adjustment, Published
+from gsync.storage.outputs import output_path, write_output
+from gsync.storage.workers import Pool, Workers
+from gsync.wire.native import Block, Get, Want
+
+GET_WAIT_S: Final = 2.0
+SETTLE_S: Final = 0.25
+"""How long holders of one name are waited for, and how long for better ones once somebody has it."""
+
+GET_S: Final = 3600.0
+"""After so long one name is given up; a source that is slower than its limits is left much earlier."""
+
+LOOK_S: Final = 1.0
+"""How often it is looked whether a fetch that is waited for has failed."""
+
+OUTPUT_MAX: Final = 64 * 1024 * 1024
+"""What is written elsewhere than into the folder is held in memory until its digest was compared."""
+
+ANSWER_S: Final = 5.0
+"""How long the answers to a refresh are waited for."""
+
+CHECK_S: Final = 0.02
+
+
+class OverlayOrders:
+    """The orders of one peer; `failure` says why a path could not be fetched lately."""
+
+    def __init__(
+        self,
+        *,
+        overlay: Overlay | None,
+        trees: Trees,
+        applier: Applier,
+        links: Links,
+        workers: Workers,
+        clock: Clock,
+        failure: Callable[[RelPath], str | None],
+    ) -> None:
+        self._overlay = overlay
+        self._trees = trees
+        self._applier = applier
+        self._links = links
+        self._workers = workers
+        self._clock = clock
+        self._failure = failure
+
+    def search(self, pattern: str, *, ttl: int = QUERY_TTL, wait_s: float = 2.0) -> Iterator[FoundCopy]:
+        """Copies of this name, or of names that match this pattern, as hits come in; what is here first."""
+        overlay = self._required()
+        if not 1 <= ttl <= TTL_MAX:
+            raise ConfigError(f"a TTL lies in 1..{TTL_MAX}")
+        return (self._shown(found) for found in overlay.searches.search(pattern, ttl=ttl, wait_s=wait_s))
+
+    def get(self, names: Sequence[RelPath], *, holder: PeerName | None = None, output: str = "") -> Iterator[Got]:
+        """Fetch each from the best that has it, or from `holder`; into the folder, or to `output`."""
+        overlay = self._required()
+        if output:
+            self._workers.run(Pool.DISK, output_path, output, names)  # before anything travels
+        return (self._get(overlay, name, holder, output, names) for name in names)
+
+    def free(self, names: Sequence[RelPath]) -> Iterator[Got]:
+        """Refused: a mirrored folder holds everything."""
+        self._required()
+        raise ConfigError(
+            "this folder is not kept on demand: it holds everything", advice="gsync <ip> <port> --on-demand"
+        )
+
+    def refresh(self, names: Sequence[RelPath]) -> Iterator[Refreshed]:
+        """Ask now whether these copies, or all if none is named, are still what their origins have."""
+        overlay = self._required()
+        overlay.awaken()
+        paths = list(names) or list(self._trees.local)
+        for path in paths:
+            if path not in self._trees.local:
+                raise UnknownName(f"no copy of {path} is here", advice=f"gsync search {path}")
+        overlay.fresh.refresh(paths, now=self._clock.monotonic())
+        overlay.poke()
+        return self._refreshed(overlay, paths)
+
+    def mark(self, path: RelPath, *, valid: bool) -> Version:
+        """A version step of what is owned here, so that copies elsewhere are invalid, or valid again when they have it."""
+        overlay = self._required()
+        meta = self._trees.local.get(path)
+        if meta is None:
+            raise UnknownName(f"no copy of {path} is here", advice=f"gsync search {path}")
+        overlay.standings.feed_unknown(path)
+        version = overlay.fresh.marked(path, disk_mtime_s=meta.version.mtime_s)
+        outcome = self._applier.apply(Adjustment(path=path, expected=meta, version=version, author=overlay.me.author))
+        if not isinstance(outcome, Published):
+            raise ConfigError(f"{path} was changed at this very moment", advice="try again")
+        return version
+
+    def set_mode(self, mode: Mode) -> None:
+        """Keep copies honest in this way from now on."""
+        overlay = self._required()
+        overlay.awaken()
+        overlay.fresh.set_mode(mode, now=self._clock.monotonic())
+        overlay.poke()
+
+    def set_ttr(self, seconds: float) -> None:
+        """How long others may believe what is made here, from now on."""
+        self._required().fresh.set_ttr(seconds)
+
+    def overlay(self) -> OverlaySeen:
+        """This peer in the overlay."""
+        overlay = self._required()
+        topology = overlay.topology
+        return OverlaySeen(
+            name=overlay.me.name,
+            mode=overlay.fresh.mode,
+            ttr_s=overlay.fresh.ttr_s,
+            topology=str(topology) if isinstance(topology, Shape) else "a file",
+            neighbours=overlay.neighbours.seen(),
+            counts=dict(overlay.neighbours.counts),
+        )
+
+    def copies(self, *, beneath: RelPath | None = None) -> Iterator[CopySeen]:
+        """How far the copies here can be believed; nothing, where there is no overlay."""
+        overlay = self._overlay
+        if overlay is None:
+            return
+        for path in sorted(self._trees.local):
+            if beneath is not None and path != beneath and beneath not in path.ancestors:
+                continue
+            standing = overlay.standings.of(path)
+            if standing is not None and standing.record.kind is not Kind.DIRECTORY:
+                copy = standing.copy
+                since_s = self._clock.wall() - (self._clock.monotonic() - copy.since) if copy.since else 0.0
+                yield CopySeen(
+                    path=path,
+                    state=copy.state,
+                    reason=copy.reason,
+                    since_s=since_s,
+                    ttr_s=standing.ttr_s,
+                    origin=copy.origin or (overlay.me.name if copy.state is CopyState.OWNED else None),
+                )
+
+    def _required(self) -> Overlay:
+        if self._overlay is None:
+            raise ConfigError("this gsync has no neighbours to ask: it was not started with an overlay")
+        return self._overlay
+
+    def _get(
+        self, overlay: Overlay, name: RelPath, holder: PeerName | None, output: str, names: Sequence[RelPath]
+    ) -> Got:
+        found = self._best(overlay, name, holder)
+        if not found:
+            who = f"{holder} does not answer with it" if holder else "nobody who answers has it"
+            return Got(path=name, reason=who)
+        best = found[0]
+        if output:
+            return self._get_elsewhere(found, self._workers.run(Pool.DISK, output_path, output, names, name))
+        if best.source is None:
+            return Got(path=name, size=best.record.size)
+        return self._get_here(overlay, found)
+
+    def _best(self, overlay: Overlay, name: RelPath, holder: PeerName | None) -> tuple[HeardOf, ...]:
+        """Who has the best version of it, the first choice first; nobody else than `holder` if one is named."""
+        found: list[HeardOf] = []
+        until = self._clock.monotonic() + GET_WAIT_S
+        for one in overlay.searches.search(str(name), ttl=TTL_MAX, wait_s=GET_WAIT_S):
+            if holder is None or one.holder == holder:
+                until = min(until, self._clock.monotonic() + SETTLE_S)
+                found.append(one)
+            if found and self._clock.monotonic() >= until:
+                break
+        ranked = by_preference(found)
+        return tuple(one for one in ranked if one.record == ranked[0].record)
+
+    def _get_here(self, overlay: Overlay, found: Sequence[HeardOf]) -> Got:
+        best = found[0]
+        path, version = best.record.path, best.record.version
+        if best.origin is not None:
+            overlay.standings.told(path, best.origin, best.ttr_s)
+        deadline = self._clock.monotonic() + GET_S
+        changed = overlay.await_change(path)
+        try:
+            overlay.offer(best.record, tuple(one.source for one in found if one.source is not None))
+            while self._clock.monotonic() < deadline:
+                meta = self._trees.local.get(path)
+                if meta is not None and compare_vectors(meta.version, version) in (Order.SAME, Order.NEWER):
+                    return Got(path=path, holder=best.holder, size=meta.fingerprint.size)
+                if not changed.wait(LOOK_S) and (reason := self._failure(path)):
+                    return Got(path=path, holder=best.holder, reason=reason)
+                changed.clear()
+        finally:
+            overlay.let_go(path, changed)
+        return Got(path=path, holder=best.holder, reason=f"it did not come within {GET_S:.0f} s")
+
+    def _get_elsewhere(self, found: Sequence[HeardOf], output: str) -> Got:
+        reason = "it is here only, in the folder"
+        for one in found:
+            if one.source is None:
+                continue
+            try:
+                content = self._content(one)
+                self._workers.run(Pool.DISK, write_output, output, content)
+            except StorageError as error:
+                return Got(path=one.record.path, holder=one.holder, reason=str(error))
+            except (TransportError, ProtocolError) as error:  # the next one may do better
+                reason = str(error)
+                continue
+            return Got(path=one.record.path, holder=one.holder, size=len(content), output=output)
+        return Got(path=found[0].record.path, holder=found[0].holder, reason=reason)
+
+    def _content(self, one: HeardOf) -> bytes:
+        record = one.record
+        assert one.source is not None
+        if record.kind is not Kind.FILE or record.size > OUTPUT_MAX:
+            raise StorageError("only files up to 64 MiB are written elsewhere; get it into the folder")
+        with self._links.link(one.source.endpoint, Use.SMALL) as link:
+            id_ = link.next_id()
+            link.ask(Get(id=id_, wants=[Want(p=str(record.path), d=record.digest)]))
+            block = answer_to(id_, link.next(), Block)
+            if block.gone or block.body != record.size:
+                raise WrongContent("it has not this content any more")
+            content = link.body(record.size)
+        if digest_of_bytes(content) != record.digest:
+            raise WrongContent("what it sent has another digest")
+        return content
+
+    def _refreshed(self, overlay: Overlay, paths: Sequence[RelPath]) -> Iterator[Refreshed]:
+        until = self._clock.monotonic() + ANSWER_S
+        while overlay.fresh.polls and self._clock.monotonic() < until:
+            gevent.sleep(CHECK_S)
+        for path in paths:
+            standing = overlay.standings.of(path)
+            if standing is not None:
+                yield Refreshed(path=path, state=standing.copy.state, reason=standing.copy.reason)
+
+    def _shown(self, found: HeardOf) -> FoundCopy:
+        record = found.record
+        return FoundCopy(
+            path=record.path,
+            holder=found.holder,
+            is_here=found.source is None,
+            kind=record.kind,
+            size=record.size,
+            version=record.version,
+            digest=record.digest,
+            mtime_ns=record.mtime_ns,
+            state=found.state,
+            is_origin=found.is_origin,
+            origin=found.origin,
+            ttr_s=found.ttr_s,
+            load=found.load,
+            hops=found.hops,
+            ms=found.round_trip_s * 1000,
+        )

@@ -1,0 +1,165 @@
+"""How far each copy of this folder can be believed, and what there is to say about it: the trees and `core.freshness`, together.
+
+While a native tracker tells what changes, the trees alone say it, and no copy costs a timer. From the moment that nobody tells,
+freshness is fed with every copy, once, and then with each that changes. Nothing here waits or sends. Owned by the overlay.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fnmatch import translate
+from typing import Final
+
+from gsync.core.copies import Copy, CopyState
+from gsync.core.freshness import Freshness
+from gsync.core.model import Kind, Record
+from gsync.core.names import PeerName, RelPath
+from gsync.core.recent import Recent
+from gsync.core.records import order
+from gsync.core.versions import Order
+from gsync.errors import NameRefused
+from gsync.net.breathing import breathe
+from gsync.net.clock import Clock
+from gsync.peer.trees import Trees
+
+TOLD_MAX: Final = 4096
+"""Records of which it is remembered who made them and for how long they may be believed, until their content is here."""
+
+NAMES_A_BREATH: Final = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What came with a record: who made it, and until when it may be believed, unasked."""
+
+    origin: PeerName
+    until: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """One copy here, as it can be told."""
+
+    record: Record
+    copy: Copy
+    ttr_s: float
+
+
+class Standings:
+    """The copies of one peer, whose index has this `author`."""
+
+    def __init__(
+        self,
+        *,
+        author: str,
+        trees: Trees,
+        fresh: Freshness,
+        clock: Clock,
+        tells_changes: Callable[[], bool],
+        name_of: Callable[[str], PeerName | None],
+    ) -> None:
+        self._author = author
+        self._trees = trees
+        self._fresh = fresh
+        self._clock = clock
+        self._tells_changes = tells_changes
+        self._name_of = name_of
+        self._told: Recent[RelPath, Told] = Recent(TOLD_MAX)
+
+    def told(self, path: RelPath, origin: PeerName, ttr_s: float) -> None:
+        """Somebody said who made what stands at `path`, and how long it may be believed from now on."""
+        self._told[path] = Told(origin=origin, until=self._clock.monotonic() + ttr_s)
+
+    def feed(self, path: RelPath) -> Record | None:
+        """Let freshness know what stands here now; what that is."""
+        record = self._trees.record(path)
+        if record is None:
+            self._fresh.forget(path)
+            return None
+        known = self._fresh.copy(path)
+        if known is not None and known.version == record.version and known.state is not CopyState.FETCHING:
+            return record
+        now = self._clock.monotonic()
+        told = self._told.get(path)
+        if record.deleted:
+            self._fresh.bury(path, record.version, now=now)
+        elif self._is_own(record, told):
+            self._fresh.own(path, record.version, now=now)
+        else:
+            origin = told.origin if told is not None else self._name_of(record.author)
+            ttr_s = max(0.0, told.until - now) if told is not None else self._fresh.ttr_s
+            self._fresh.fetched(path, record.version, origin=origin, ttr_s=ttr_s, now=now)
+        return record
+
+    def feed_unknown(self, path: RelPath) -> None:
+        """Let freshness know of it, unless it does."""
+        if self._fresh.copy(path) is None:
+            self.feed(path)
+
+    def feed_all(self) -> None:
+        """Let freshness know of everything that stands here."""
+        for number, path in enumerate(tuple(self._trees.local), 1):
+            self.feed_unknown(path)
+            if not number % NAMES_A_BREATH:
+                breathe()
+
+    def of(self, path: RelPath) -> Standing | None:
+        """The copy at `path`; None where there is none, or none that can be told of."""
+        record = self._trees.record(path)
+        if record is None or record.deleted:
+            return None
+        now = self._clock.monotonic()
+        copy = self._fresh.copy(path)
+        if copy is not None and not (copy.state is CopyState.EXPIRED and self._tells_changes()):
+            return Standing(record=record, copy=copy, ttr_s=self._fresh.remaining_s(path, now=now))
+        return Standing(record=record, copy=self._as_the_trees_say(record), ttr_s=self._fresh.ttr_s)
+
+    def matching(self, question: str, *, most: int) -> Iterator[Standing]:
+        """The copies that answer a query, `most` of them: one exact name, or all that match a pattern."""
+        for standing in self._named(question):
+            if standing.copy.state.answers and standing.record.kind is not Kind.DIRECTORY:
+                yield standing
+                most -= 1
+                if not most:
+                    return
+
+    def _named(self, question: str) -> Iterator[Standing]:
+        if not set("*?[") & set(question):
+            try:
+                found = self.of(RelPath.parse(question))
+            except NameRefused:
+                return
+            if found is not None:
+                yield found
+            return
+        matches = re.compile(translate(question)).match
+        for number, path in enumerate(tuple(self._trees.local), 1):
+            # Without a slash it means names in any directory, as a person expects.
+            if matches(path if "/" in question else path.rpartition("/")[2]) and (found := self.of(path)) is not None:
+                yield found
+            if not number % NAMES_A_BREATH:
+                breathe()
+
+    def _is_own(self, record: Record, told: Told | None) -> bool:
+        if record.author:
+            return record.author == self._author
+        return told is None and self._trees.synced.get(record.path) != record.version
+
+    def _as_the_trees_say(self, record: Record) -> Copy:
+        since = 0.0
+        offer = self._trees.remote.get(record.path)
+        newer = offer.record if offer is not None else None
+        if newer is not None and order(newer, record) is Order.NEWER:
+            state = CopyState.DELETED if newer.deleted else CopyState.INVALID
+            return Copy(state=state, reason="the tracker knows of a newer version", since=since, version=record.version)
+        if self._is_own(record, None):
+            return Copy(state=CopyState.OWNED, reason="made here", since=since, version=record.version)
+        return Copy(
+            state=CopyState.VALID,
+            reason="the last that was heard of",
+            since=since,
+            version=record.version,
+            origin=self._name_of(record.author),
+        )

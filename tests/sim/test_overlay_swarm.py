@@ -1,0 +1,228 @@
+"""Whole peers and their overlays, in virtual time: links, searches, invalidations, and what happens when something is away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from gsync.core.copies import CopyState, Mode
+from gsync.core.names import PeerName, RelPath
+from gsync.core.topology import Topology, edges, messages_per_flood, parse_shape, shaped
+from gsync.errors import ConfigError, UnknownName
+from gsync.peer.overlay_orders import OverlayOrders
+from gsync.peer.searches import HeardOf
+from tests.sim.cluster import Cluster, Machine, cluster
+
+SHAPES = ["mesh", "star", "ring", "line", "grid", "random:4"]
+SIXTY_FOUR = [pytest.param(shape, 64, marks=pytest.mark.slow) for shape in ["star", "line", "grid", "random:4"]]
+SWARMS = [*[pytest.param(shape, 16, marks=pytest.mark.slow) for shape in SHAPES], *SIXTY_FOUR]
+
+
+def name(number: int) -> PeerName:
+    return PeerName.parse(f"p{number:02}")
+
+
+def topology(shape: str, count: int) -> Topology:
+    parsed = parse_shape(shape)
+    assert parsed is not None
+    return shaped(parsed, map(name, range(count)))
+
+
+@contextmanager
+def linked(base: Path, shape: str, count: int, *, seed: int = 1) -> Iterator[tuple[Cluster, list[Machine], Topology]]:
+    """`count` peers around a tracker that tells names only, with all their links and no other; the first has a song."""
+    with cluster(base, seed=seed, watches=True, names_only=True, latency_s=(0.002, 0.002)) as swarm:
+        machines = [swarm.machine({"song.mp3": b"la"} if not number else {}) for number in range(count)]
+        for number, machine in enumerate(machines):
+            machine.start(name=name(number), topology=parse_shape(shape))
+        laid = topology(shape, count)
+        swarm.wait_until(lambda: all(links(m) == laid[name(n)] for n, m in enumerate(machines)), within_s=120)
+        yield swarm, machines, laid
+
+
+def links(machine: Machine) -> frozenset[PeerName]:
+    return frozenset(machine.overlay.neighbours.names)
+
+
+def sent(machines: list[Machine], kind: str) -> int:
+    return sum(machine.overlay.neighbours.counts[f"{kind} sent"] for machine in machines)
+
+
+def search(machine: Machine, question: str, *, ttl: int = 255, wait_s: float = 5.0) -> list[HeardOf]:
+    return list(machine.overlay.searches.search(question, ttl=ttl, wait_s=wait_s))
+
+
+@pytest.mark.parametrize(("shape", "count"), SWARMS)
+def test_a_search_reaches_everybody_with_exactly_2e_less_n_minus_1_messages(
+    tmp_path: Path, shape: str, count: int
+) -> None:
+    with linked(tmp_path, shape, count) as (_, machines, laid):
+        assert sum(len(links(machine)) for machine in machines) == 2 * edges(laid)
+        (hit,) = search(machines[-1], "song.mp3")
+        assert (hit.holder, hit.record.size, hit.is_origin) == (name(0), 2, True)
+        assert sent(machines, "query") == messages_per_flood(laid)
+        assert sent(machines, "hit") == hit.hops
+
+
+@pytest.mark.slow
+def test_a_search_finds_without_a_tracker_what_it_found_with_one(tmp_path: Path) -> None:
+    with linked(tmp_path, "grid", 16) as (swarm, machines, _):
+        swarm.stop_tracker()
+        swarm.rest(60)
+        assert [hit.holder for hit in search(machines[-1], "*.mp3")] == [name(0)]
+
+
+@pytest.mark.parametrize(("shape", "count"), SWARMS)
+def test_an_update_reaches_the_last_with_exactly_2e_less_n_minus_1_messages(
+    tmp_path: Path, shape: str, count: int
+) -> None:
+    with linked(tmp_path, shape, count) as (swarm, machines, laid):
+        swarm.rest(10)
+        machines[0].folder.edit("song.mp3", b"lala")
+        swarm.wait_until(lambda: all(m.files() == {"song.mp3": b"lala"} for m in machines), within_s=30)
+        assert sent(machines, "invalidate") == messages_per_flood(laid)
+
+
+@pytest.mark.slow
+def test_the_overlay_heals_after_a_partition(tmp_path: Path) -> None:
+    with linked(tmp_path, "ring", 16) as (swarm, machines, laid):
+        swarm.network.partition({machine.ip for machine in machines[:8]})
+        swarm.rest(60)
+        assert all(links(m) < laid[name(n)] for n, m in enumerate(machines) if n in (0, 7, 8, 15))
+        swarm.network.heal()
+        swarm.wait_until(lambda: all(links(m) == laid[name(n)] for n, m in enumerate(machines)), within_s=30)
+        assert [hit.holder for hit in search(machines[8], "song.mp3")] == [name(0)]
+
+
+SONG = RelPath.parse("song.mp3")
+
+
+def orders(machine: Machine) -> OverlayOrders:
+    peer = machine._peer
+    assert peer is not None
+    return OverlayOrders(
+        overlay=peer._overlay,
+        trees=peer._trees,
+        applier=peer._applier,
+        links=peer._links,
+        workers=peer._workers,
+        clock=peer._clock,
+        failure=peer._syncer.last_failure,
+    )
+
+
+def test_what_is_searched_is_got_from_its_origin_and_then_found_twice(tmp_path: Path) -> None:
+    with linked(tmp_path, "line", 4) as (_, machines, _):
+        last = orders(machines[-1])
+        (found,) = last.search("*.mp3", ttl=16, wait_s=1.0)
+        assert (found.path, found.holder, found.hops, found.state, found.is_here) == (
+            "song.mp3",
+            name(0),
+            3,
+            CopyState.OWNED,
+            False,
+        )
+        (got,) = last.get([SONG])
+        assert (got.holder, got.size, got.reason) == (name(0), 2, "")
+        assert machines[-1].files() == {"song.mp3": b"la"}
+        (seen,) = last.copies()
+        assert (seen.state, seen.origin) == (CopyState.VALID, name(0))
+        first, second = orders(machines[1]).search("song.mp3", wait_s=1.0)
+        assert {first.holder, second.holder} == {name(0), name(3)}
+        assert {first.origin, second.origin} == {name(0)}
+
+
+def test_a_ttl_of_one_reaches_the_neighbours_alone(tmp_path: Path) -> None:
+    with linked(tmp_path, "line", 4) as (_, machines, _):
+        assert [hit.holder for hit in search(machines[1], "song.mp3", ttl=1)] == [name(0)]
+        assert search(machines[2], "song.mp3", ttl=1) == []
+        assert [hit.holder for hit in search(machines[2], "song.mp3", ttl=2)] == [name(0)]
+
+
+def test_nobody_gets_what_nobody_has_and_the_reason_is_told(tmp_path: Path) -> None:
+    with linked(tmp_path, "line", 2) as (_, machines, _):
+        (got,) = orders(machines[1]).get([RelPath.parse("nothing")])
+        assert got.reason == "nobody who answers has it"
+        (got,) = orders(machines[1]).get([SONG], holder=name(7))
+        assert got.reason == "p07 does not answer with it"
+
+
+def test_what_is_got_elsewhere_does_not_come_into_the_folder(tmp_path: Path) -> None:
+    with linked(tmp_path, "line", 2) as (_, machines, _):
+        (got,) = orders(machines[1]).get([SONG], output=str(tmp_path / "mine.mp3"))
+        assert (got.reason, got.output) == ("", str(tmp_path / "mine.mp3"))
+        assert (tmp_path / "mine.mp3").read_bytes() == b"la"
+        assert machines[1].files() == {}
+        with pytest.raises(ConfigError, match="no directory"):
+            orders(machines[1]).get([SONG], output=str(tmp_path / "nowhere" / "mine.mp3"))
+
+
+def test_a_mark_at_the_origin_is_a_version_step_and_elsewhere_it_is_refused(tmp_path: Path) -> None:
+    with linked(tmp_path, "line", 2) as (swarm, machines, _):
+        here, there = map(orders, machines)
+        list(there.get([SONG]))
+        with pytest.raises(ConfigError, match="was not made here"):
+            there.mark(SONG, valid=False)
+        with pytest.raises(UnknownName):
+            here.mark(RelPath.parse("nothing"), valid=True)
+        version = here.mark(SONG, valid=False)
+        swarm.rest(1)
+        assert machines[1].overlay.fresh.known(SONG) == version
+        assert sent(machines, "invalidate") == 1
+
+
+def test_a_copy_of_which_the_push_was_lost_is_found_out_by_a_refresh(tmp_path: Path) -> None:
+    with linked(tmp_path, "line", 2) as (swarm, machines, _):
+        there = orders(machines[1])
+        list(there.get([SONG]))
+        orders(machines[0]).set_mode(Mode.PASSIVE)
+        there.set_mode(Mode.PASSIVE)
+        machines[0].folder.edit("song.mp3", b"lala")
+        swarm.rest(10)
+        assert machines[1].files() == {"song.mp3": b"la"}
+        (refreshed,) = there.refresh([SONG])
+        assert refreshed.state in {CopyState.INVALID, CopyState.VALID}
+        swarm.wait_until(lambda: machines[1].files() == {"song.mp3": b"lala"}, within_s=5)
+
+
+def test_a_peer_without_an_overlay_says_so(tmp_path: Path) -> None:
+    with cluster(tmp_path) as swarm:
+        machine = swarm.machine()
+        machine.start()
+        swarm.rest(1)
+        nothing = orders(machine)
+        for ask in (
+            *[
+                lambda: nothing.search("a"),
+                lambda: nothing.get([]),
+                lambda: nothing.free([]),
+                lambda: nothing.refresh([]),
+            ],
+            *[lambda: nothing.mark(SONG, valid=True), lambda: nothing.set_mode(Mode.PUSH)],
+            *[lambda: nothing.set_ttr(1.0), nothing.overlay],
+        ):
+            with pytest.raises(ConfigError, match="no neighbours"):
+                ask()
+        assert list(nothing.copies()) == []
+
+
+@pytest.mark.slow
+def test_with_a_tracker_that_tells_all_nothing_is_flooded_and_searches_work(tmp_path: Path) -> None:
+    with cluster(tmp_path, watches=True) as swarm:
+        machines = [swarm.machine({"a.txt": b"a"} if not number else {}) for number in range(4)]
+        for number, machine in enumerate(machines):
+            machine.start(name=name(number))
+        swarm.wait_until(lambda: all(m.files() == {"a.txt": b"a"} for m in machines), within_s=60)
+        machines[1].folder.put("b.txt", b"b")
+        swarm.wait_until(lambda: all(len(m.files()) == 2 for m in machines), within_s=60)
+        assert sent(machines, "invalidate") == sent(machines, "poll") == 0
+        assert not any(list(machine.overlay.fresh.copies()) for machine in machines)
+        states = {hit.holder: hit.state for hit in search(machines[0], "b.txt")}
+        assert states == {name(n): CopyState.OWNED if n == 1 else CopyState.VALID for n in range(4)}
+        swarm.stop_tracker()
+        swarm.rest(30)
+        machines[1].folder.edit("b.txt", b"edited")
+        swarm.wait_until(lambda: all(m.files()["b.txt"] == b"edited" for m in machines), within_s=30)
