@@ -10,9 +10,10 @@ from typing import Final
 
 import gsync
 from gsync.cli.exits import UsageError
+from gsync.cli.overlay import OverlayConfig, overlay_of
 from gsync.cli.usage import Words, choice_of, endpoint_of, number_of, port_of, rate_of
-from gsync.core.names import Endpoint
-from gsync.errors import FolderUnusable
+from gsync.core.names import Endpoint, PeerName
+from gsync.errors import FolderUnusable, NameRefused
 
 LONGEST_TIMEOUT_S: Final = 3600
 MOST_FETCHES: Final = 256
@@ -34,7 +35,8 @@ class Output:
 class RunConfig:
     """The main command's options, each valid by itself."""
 
-    tracker: Endpoint
+    tracker: Endpoint | None
+    """None: the neighbours are known by address, and no tracker is needed."""
     folder: Path
     port: int
     once: bool
@@ -53,6 +55,7 @@ class RunConfig:
     limit_down: int | None
     max_delete: float
     """A share of the files, 0 to 1."""
+    overlay: OverlayConfig
     output: Output
 
 
@@ -60,8 +63,12 @@ def run_config(words: Words, *, resolve: Callable[[str], str]) -> RunConfig:
     """The configuration that docopt's `words` ask for. Raises UsageError, FolderUnusable."""
     if words["--send-only"] and words["--receive-only"]:
         raise UsageError("--send-only and --receive-only exclude each other; with neither, a peer does both")
+    has_tracker = words["<ip>"] is not None
+    if words["--once"] and not has_tracker:
+        raise UsageError("--once needs a tracker: without one nobody says what there is to fetch")
+    name = name_of(words["--name"])
     return RunConfig(
-        tracker=endpoint_of(words["<ip>"], words["<port>"], resolve=resolve),
+        tracker=endpoint_of(words["<ip>"], words["<port>"], resolve=resolve) if has_tracker else None,
         folder=folder_of(words["--dir"]),
         port=0 if words["--port"] == "0" else port_of(words["--port"], what="serving port", lowest=1024),
         once=words["--once"],
@@ -71,13 +78,14 @@ def run_config(words: Words, *, resolve: Callable[[str], str]) -> RunConfig:
         verify_twice=choice_of(words["--verify-classic"], ("once", "twice"), what="way to verify") == "twice",
         classic=words["--classic"],
         stats=words["--stats"],
-        name=name_of(words["--name"]),
+        name=name,
         is_named=words["--name"] is not None,
         sends=not words["--receive-only"],
         receives=not words["--send-only"],
         limit_up=_rate(words["--limit-up"]),
         limit_down=_rate(words["--limit-down"]),
         max_delete=number_of(words["--max-delete"], what="share of files in percent", lowest=0, highest=100) / 100,
+        overlay=overlay_of(words, name=name, resolve=resolve),
         output=output_of(words),
     )
 
@@ -94,12 +102,15 @@ def output_of(words: Words) -> Output:
 
 
 def name_of(text: str | None) -> str:
-    """What a peer may be called: this machine's name unless it was told; UsageError for what cannot be shown in a line."""
+    """What a peer may be called: this machine's name unless it was told; UsageError for what cannot stand in a topology file."""
     if text is None:
         return os.uname().nodename[:LONGEST_NAME]
-    if not text.strip() or not text.isprintable() or len(text) > LONGEST_NAME:
+    if len(text) > LONGEST_NAME:
         raise UsageError(f"{text!r} is no name: 1 to {LONGEST_NAME} characters that can be shown")
-    return text
+    try:
+        return PeerName.parse(text)
+    except NameRefused as error:
+        raise UsageError(f"{text!r} is no name of a peer: {error.reason}") from error
 
 
 def _rate(text: str | None) -> int | None:

@@ -44,6 +44,12 @@ In a folder that gsync keeps (or with --dir=DIR):
   gsync pause, gsync resume           leave the folder alone for a while, and go on
   gsync scan                          look at the whole folder now
   gsync stop                          end the gsync that runs there
+  gsync search <name>                 who has a file, or files like '*.jpg', asked from neighbour to neighbour
+  gsync get <name>...                 fetch files from the best copy that a search finds
+  gsync refresh [<name>...]           ask whether copies are still what their origins have
+  gsync mark (valid|invalid) <name>...  say of files made here that copies elsewhere are out of date, or not
+  gsync mode [<mode>], gsync ttr [<s>]  how copies are kept honest, and for how long they are believed
+  gsync shell                         a prompt for all these, with completion and history
 
 On a fresh machine this alone works, and starts its own tracker:
   gsync 127.0.0.1 9000 --dir=DIR
@@ -70,6 +76,13 @@ COMMANDS: Final = {
     "resume": "orders.resume",
     "scan": "orders.scan",
     "stop": "orders.stop",
+    "search": "search.main",
+    "get": "copies.get",
+    "refresh": "copies.refresh",
+    "mark": "copies.mark",
+    "mode": "mode.mode",
+    "ttr": "mode.ttr",
+    "shell": "shell.main",
 }
 """Each command's word, and its function in a module of this room."""
 

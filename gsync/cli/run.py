@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 TEXT: Final = """Keep a folder in sync with others through the tracker at <ip>:<port>, until Ctrl-C.
 
 Usage:
-  gsync <ip> <port> [options]
+  gsync <ip> <port> [--neighbours=LIST] [options]
+  gsync --neighbours=LIST [options]
 
 Options:
   --dir=DIR          The folder; made if it is missing [default: .]
@@ -62,6 +63,11 @@ Options:
   --limit-down=RATE  Receive at most this many bytes a second, all together
   --max-delete=PCT   When more than this share of the files is gone at once, hold the deletions back until
                      `gsync release` [default: 25]
+  --topology=WHICH   Who is whose neighbour for searches and news: mesh, star, ring, line, grid or random:K; or a file with
+                     a line `name,neighbour,...` for each peer; random:4 if not given
+  --neighbours=LIST  The neighbours by address, ip:port with commas between; then no tracker is needed
+  --mode=MODE        How copies are kept honest: push, pull, lazy, hybrid or passive; see `gsync mode` [default: hybrid]
+  --ttr=S            For how many seconds others believe what was made here [default: 120]
   --json             One JSON object a line on stdout instead of words
   --stats            With --json: each second a line on how this process itself is doing
   -q, --quiet        Say only what a person must know
@@ -107,10 +113,17 @@ def _run(config: RunConfig, talk: Console | JsonLines) -> Exit:
             )
         publisher = Publisher(folder, index, clock=clock.monotonic, wall_clock=clock.wall)
         publisher.recover()
-        note(folder.own_fd, TRACKER_NOTE, f"{config.tracker.ip} {config.tracker.port}")
-        _say(talk, f"keeping {config.folder} in sync through {config.tracker}")
+        if config.tracker is None:
+            note(folder.own_fd, TRACKER_NOTE, "")
+            _say(
+                talk,
+                f"keeping {config.folder} without a tracker, with {', '.join(map(str, config.overlay.neighbours))}",
+            )
+        else:
+            note(folder.own_fd, TRACKER_NOTE, f"{config.tracker.ip} {config.tracker.port}")
+            _say(talk, f"keeping {config.folder} in sync through {config.tracker}")
         on_away: Callable[[], None] = lambda: None  # noqa: E731
-        if config.may_start_tracker:
+        if config.may_start_tracker and config.tracker is not None:
             from gsync.cli.embedded import EmbeddedTracker, runtime_directory
 
             embedded = EmbeddedTracker(
@@ -143,6 +156,11 @@ def _run(config: RunConfig, talk: Console | JsonLines) -> Exit:
                 limit_up=config.limit_up,
                 limit_down=config.limit_down,
                 max_delete=config.max_delete,
+                topology=config.overlay.topology,
+                neighbours=config.overlay.neighbours,
+                mode=config.overlay.mode,
+                ttr_s=config.overlay.ttr_s,
+                on_demand=config.overlay.on_demand,
             ),
             folder=folder,
             index=index,
@@ -208,7 +226,7 @@ def _give_up_without_tracker(event: Event, peer: Peer) -> None:
 
 def _conclude(config: RunConfig, summary: Summary, ended_by: int | None, talk: Console | JsonLines) -> Exit:
     """The last word, and the exit code."""
-    if config.once and ended_by is None and not summary.heard_tracker:
+    if config.once and config.tracker is not None and ended_by is None and not summary.heard_tracker:
         raise Unreachable(
             f"no tracker answers at {config.tracker}", advice=f"start one there: gsync tracker {config.tracker.port}"
         )

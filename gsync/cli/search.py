@@ -26,7 +26,7 @@ Options:
   --ttl=HOPS     How far the question travels [default: {QUERY_TTL}]
   --wait=S       For how many seconds hits are waited for [default: {SEARCH_WAIT_S:g}]
 {COMMON_OPTIONS}
-<name> is a file's, or a pattern for a shell not to touch: '*.jpg' or 'photos/202?/*'. A * stands for a / too.
+<name> is a file's, or a pattern in quotes: '*.jpg' means names in any directory, 'photos/202?/*' whole paths.
 """
 
 _STATE_COLUMNS: Final = max(len(state) for state in CopyState)

@@ -38,7 +38,7 @@ Options:
 `help` lists the commands, `help ls` explains one; `quit` or Ctrl-D ends. A line that begins with # is a remark.
 """
 
-NOT_AT_A_PROMPT: Final = ("run", "tracker", "demo", "stress", "shell")
+NOT_AT_A_PROMPT: Final = ("run", "tracker", "demo", "stress", "lab", "shell")
 """What has no place at a prompt: these commands do not ask a running peer."""
 
 HISTORY_LINES: Final = 1000

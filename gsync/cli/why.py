@@ -65,4 +65,5 @@ def _believed(copy: Answer) -> str:
     origin = f"; its origin is {copy['origin']}" if copy["origin"] else ""
     left = f"; believed for {duration(copy['ttr_s'])} more" if copy["ttr_s"] else ""
     reason = f": {copy['reason']}" if copy["reason"] else ""
-    return f"{copy['state']} since {moment(copy['since_s'])}{reason}{left}{origin}"
+    since = f" since {moment(copy['since_s'])}" if copy["since_s"] else ""
+    return f"{copy['state']}{since}{reason}{left}{origin}"

@@ -70,7 +70,7 @@ class Marked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopySeen:
-    """How far the copy at `path` can be believed, why, and since when (wall clock).
+    """How far the copy at `path` can be believed, why, and since when (wall clock; 0 where nobody knows).
 
     `ttr_s` is what is left of the time for which it is believed without asking; 0 where no such time is set.
     """

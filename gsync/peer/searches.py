@@ -90,7 +90,7 @@ class Searches:
         self._open[id_] = began, answers
         try:
             spread = self._flood.ask(id_, ttl=ttl, neighbours=self._neighbours.names, now=began)
-            self._neighbours.tell(spread.to, Query(id=id_, ttl=spread.ttl, q=question, most=most))
+            self._neighbours.tell(spread.to, Query(id=id_, ttl=spread.ttl, q=str(question), most=most))
             for standing in self._standings.matching(question, most=most):
                 yield self._own(standing)
             while (left_s := began + wait_s - self._clock.monotonic()) > 0:

@@ -19,7 +19,24 @@ import gevent
 import msgspec
 import pytest
 
-from gsync.cli import conflicts, demo, lab, listing, orders, restore, run, status, stress, tracker, wait, why
+from gsync.cli import (
+    conflicts,
+    copies,
+    demo,
+    lab,
+    listing,
+    mode,
+    orders,
+    restore,
+    run,
+    search,
+    shell,
+    status,
+    stress,
+    tracker,
+    wait,
+    why,
+)
 from gsync.cli.exits import Exit
 from gsync.cli.main import COMMANDS
 from gsync.core.directory import Directory
@@ -524,6 +541,13 @@ TEXTS = {
     "conflicts": conflicts.TEXT,
     "restore": restore.TEXT,
     **{word: orders.text_of(word) for word in orders.TEXTS},
+    "search": search.TEXT,
+    "get": copies.GET_TEXT,
+    "refresh": copies.REFRESH_TEXT,
+    "mark": copies.MARK_TEXT,
+    "mode": mode.MODE_TEXT,
+    "ttr": mode.TTR_TEXT,
+    "shell": shell.TEXT,
 }
 
 

@@ -27,12 +27,12 @@ from tests.unit.web.controls import COPY, TRACKER, FakeControls, copy, entry, fo
 
 Run = Callable[..., tuple[int, str, str]]
 LOOKING = [word for word in COMMANDS if word not in ("run", "tracker", "demo", "stress", "lab")]
-OVERLAY = {
-    "search": "search.main",
-    **{word: f"copies.{word}" for word in ("get", "free", "refresh", "mark")},
-    **{word: f"mode.{word}" for word in ("mode", "ttr")},
+WORDS = {
+    **{word: [word, "a.txt"] for word in ("search", "get")},
+    "mark": ["mark", "valid", "a.txt"],
+    "why": ["why", "a.txt"],
+    "restore": ["restore", "a.txt"],
 }
-WORDS = {"why": ["why", "a.txt"], "restore": ["restore", "a.txt"]}
 
 
 class World:
@@ -55,10 +55,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    for word, function in OVERLAY.items():
-        monkeypatch.setitem(COMMANDS, word, function)
-
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
     def run(*words: str) -> tuple[int, str, str]:
         code = run_command([*words, f"--dir={tmp_path / 'Shared'}"])
         return (code, *capsys.readouterr())
@@ -337,7 +334,8 @@ def test_an_output_that_cannot_be_is_refused_before_anything_is_fetched(
     assert world.controls.told == []
 
 
-def test_free_says_what_was_kept(world: World, run: Run) -> None:
+def test_free_says_what_was_kept(world: World, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(COMMANDS, "free", "copies.free")  # not offered before folders are kept on demand
     assert printed(run, "free", "a.txt") == ["a.txt  freed 15 B"]
     assert printed(run, "free", "a.txt", "only.txt", code=5)[1] == "only.txt  kept: nobody else has it"
 
@@ -375,7 +373,7 @@ def test_a_mode_or_ttr_that_cannot_be_is_refused(world: World, run: Run, words: 
     assert world.controls.told == []
 
 
-@pytest.mark.parametrize("words", [["search", "a"], ["get", "a"], ["free", "a"], ["refresh"], ["mode"], ["ttr", "5"]])
+@pytest.mark.parametrize("words", [["search", "a"], ["get", "a"], ["refresh"], ["mode"], ["ttr", "5"]])
 def test_where_there_is_no_overlay_it_is_said_why(world: World, run: Run, words: list[str]) -> None:
     world.controls.overlay_is_off = "this gsync has no neighbours"
     assert run(*words) == (11, "", "gsync: this gsync has no neighbours\n")

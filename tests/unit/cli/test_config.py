@@ -13,7 +13,10 @@ from gsync.cli.config import LONGEST_NAME, LONGEST_TIMEOUT_S, MOST_FETCHES, RunC
 from gsync.cli.exits import UsageError
 from gsync.cli.run import TEXT
 from gsync.cli.usage import parse
+from gsync.core.copies import Mode
+from gsync.core.freshness import TTR_S
 from gsync.core.names import Endpoint
+from gsync.core.topology import DEFAULT_SHAPE, Shape, ShapeKind
 from gsync.errors import FolderUnusable
 
 
@@ -64,6 +67,7 @@ def test_the_default_folder_is_the_working_directory(tmp_path: Path, monkeypatch
         ("--limit-down=1.5M", "limit_down", 1536 * 1024),
         ("--max-delete=0", "max_delete", 0.0),
         ("--max-delete=100", "max_delete", 1.0),
+        ("--neighbours=192.0.2.20:9001", "tracker", Endpoint("192.0.2.1", 9000)),
     ],
 )
 def test_an_option_sets_its_field(option: str, field: str, value: object) -> None:
@@ -95,7 +99,16 @@ def test_a_level_that_was_asked_for_is_not_lowered_by_verbose() -> None:
     [
         *["--port=80", "--port=1023", "--port=65536", "--port=-1", "--port=x", "--port=", "--port=1.5"],
         *["--timeout=0", "--timeout=0.09", f"--timeout={LONGEST_TIMEOUT_S + 1}", "--timeout=nan", "--timeout=soon"],
-        *["--name=", "--name= ", "--name=a\nb", "--name=\x1b[2J", f"--name={'n' * (LONGEST_NAME + 1)}"],
+        *[
+            "--name=",
+            "--name= ",
+            "--name=a\nb",
+            "--name=a,b",
+            "--name=#a",
+            "--name= a",
+            "--name=\x1b[2J",
+            f"--name={'n' * (LONGEST_NAME + 1)}",
+        ],
         *[
             "--limit-up=0",
             "--limit-up=fast",
@@ -116,6 +129,35 @@ def test_a_value_beyond_its_limits_is_refused_in_one_line(option: str) -> None:
 def test_the_two_roles_exclude_each_other() -> None:
     with pytest.raises(UsageError, match="exclude each other"):
         config("--send-only", "--receive-only")
+
+
+@pytest.mark.parametrize(
+    ("option", "field", "value"),
+    [
+        ("--topology=grid", "topology", Shape(kind=ShapeKind.GRID)),
+        ("--neighbours=192.0.2.20:9001", "neighbours", (Endpoint("192.0.2.20", 9001),)),
+        ("--mode=push", "mode", Mode.PUSH),
+        ("--ttr=5", "ttr_s", 5.0),
+        ("--json", "on_demand", False),
+        ("--json", "topology", DEFAULT_SHAPE),
+        ("--json", "ttr_s", TTR_S),
+        ("--json", "mode", Mode.HYBRID),
+    ],
+)
+def test_an_option_says_who_the_neighbours_are_or_how_copies_are_kept(option: str, field: str, value: object) -> None:
+    assert getattr(config(option).overlay, field) == value
+
+
+def test_a_peer_that_knows_neighbours_needs_no_tracker() -> None:
+    words = parse(TEXT, ["--neighbours=ben.example:9001", "--dir=/tmp"], command="run")
+    got = run_config(words, resolve=lambda host: "192.0.2.20")
+    assert (got.tracker, got.overlay.neighbours) == (None, (Endpoint("192.0.2.20", 9001),))
+
+
+@pytest.mark.parametrize("argv", [[], ["--topology=ring"], ["--neighbours=192.0.2.20:9001", "--once"]])
+def test_without_a_tracker_neighbours_are_named_by_address_and_once_is_refused(argv: list[str]) -> None:
+    with pytest.raises(UsageError):
+        run_config(parse(TEXT, argv, command="run"), resolve=str)
 
 
 def test_a_configuration_cannot_be_changed() -> None:
