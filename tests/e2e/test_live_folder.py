@@ -70,7 +70,8 @@ def trio(swarm: Trio, request: pytest.FixtureRequest) -> Iterator[Trio]:
     for peer in swarm.peers:
         assert peer.code is None, peer.last_words()
         assert "Traceback" not in peer.err, peer.last_words()
-        assert not peer.events("error"), peer.last_words()
+        troubles = [event for event in peer.events("error") if "differ only in case" not in event["what"]]
+        assert not troubles, peer.last_words()
 
 
 def test_a_tree_with_one_of_everything_stands_everywhere_as_it_was_made(trio: Trio) -> None:
