@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -318,7 +319,8 @@ def test_no_half_saved_file_of_any_editor_is_ever_seen_elsewhere(trio: Trio) -> 
         (ann / save.__name__).write_bytes(_text(rng))
     trio.settle()
     saved = {save.__name__: {(ann / save.__name__).read_bytes()} for save in SAVES}
-    wrong: list[str] = []
+    interrupted: set[str] = set()
+    wrong: dict[str, str] = {}
 
     def watch(place: Path) -> None:
         while True:
@@ -326,10 +328,10 @@ def test_no_half_saved_file_of_any_editor_is_ever_seen_elsewhere(trio: Trio) -> 
                 try:
                     content = (place / name).read_bytes()
                 except FileNotFoundError:
-                    wrong.append(f"{name} was gone for a moment")
+                    wrong[name] = "was gone for a moment"
                     continue
                 if content not in whole:
-                    wrong.append(f"half of {name}: {content!r}"[:200])
+                    wrong[name] = f"half of it: {content!r}"[:200]
             gevent.sleep(0.001)
 
     watchers = [gevent.spawn(watch, place) for place in (ben, cleo)]
@@ -337,12 +339,15 @@ def test_no_half_saved_file_of_any_editor_is_ever_seen_elsewhere(trio: Trio) -> 
         for save in SAVES:
             content = _text(rng)
             saved[save.__name__].add(content)
+            began = time.monotonic()
             save(ann / save.__name__, content)
+            if save in SAVES_IN_STEPS and time.monotonic() - began > PROMPT_SAVE_S:
+                interrupted.add(save.__name__)
         gevent.sleep(rng.random() / 5)
     found = trio.settle()
     gevent.killall(watchers)
 
-    assert wrong == []
+    assert {name: what for name, what in wrong.items() if name not in interrupted} == {}
     assert found.keys() == saved.keys()
 
 
@@ -382,6 +387,14 @@ def like_a_swapper(path: Path, content: bytes) -> None:
 
 
 SAVES: tuple[Callable[[Path, bytes], None], ...] = (like_vim, like_most_editors, like_simple_ones, like_a_swapper)
+
+SAVES_IN_STEPS = (like_vim, like_simple_ones, like_a_swapper)
+"""Between the steps of these the file is empty or gone on the disk itself."""
+
+PROMPT_SAVE_S = 0.002
+"""Half a tick of the clock that stamps files. Where a save waits for longer between two of its steps, the folder
+did rest in that state, and nobody can tell it from one that was meant: that file is then judged by what it is in the end.
+"""
 
 
 def test_a_log_that_grows_is_followed_and_is_whole_in_the_end(trio: Trio) -> None:
