@@ -54,7 +54,8 @@ class _Joins:
         self._tracker = cluster.tracker("--quiet")
         began = time.perf_counter()
         load = cluster.run([*_LOAD, str(self._tracker.port), str(count)])
-        load.says("READY", within_s=WITHIN_S)
+        load.until(lambda: "READY" in load.out or load.code is not None, "all announced", within_s=WITHIN_S)
+        assert load.code is None, load.last_words()
         self._announced_s = time.perf_counter() - began
         bench.say(f"join: {count} records announced in {self._announced_s:.1f} s")
         self.seconds: list[float] = []

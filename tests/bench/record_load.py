@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 
 from gsync.wire.classic import encode_initial
@@ -18,9 +19,9 @@ from gsync.wire.native import Alive, Announce, Join, Locate, Located, header, pa
 from gsync.wire.records import WireRecord
 
 AUTHOR = "a" * 16
-PIECE = 400
+PIECE = 300
 A_DIRECTORY = 1000
-SERVING_PORT = 9
+SERVING_PORT = 20_000
 ALIVE_S = 5.0
 MTIME_S = 1_600_000_000
 
@@ -49,7 +50,7 @@ def _version() -> dict[str, int]:
 
 
 def main(port: int, count: int) -> None:
-    """Announce, then keep alive and read whatever is told."""
+    """Announce; meanwhile, and afterwards, read whatever is told, and keep alive."""
     sock = socket.create_connection(("127.0.0.1", port))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.sendall(encode_initial(SERVING_PORT, {}, knows_gsync=True, knows_native=True))
@@ -57,6 +58,8 @@ def main(port: int, count: int) -> None:
     while not answered.endswith(b"\n"):
         answered += sock.recv(65536)
     sock.sendall(NATIVE_START + frame(header(Join(author=AUTHOR, name="load"))))
+    listening = threading.Thread(target=_listen, args=[sock], daemon=True)  # a tracker drops those who do not read
+    listening.start()
     piece: list[WireRecord] = []
     for record in records(count):
         piece.append(record)
@@ -64,21 +67,16 @@ def main(port: int, count: int) -> None:
             sock.sendall(frame(header(Announce(records=piece))))
             piece = []
     sock.sendall(frame(header(Announce(records=piece, all=True))) + frame(header(Locate(id=1, paths=[]))))
-    _listen(sock)
+    while listening.is_alive():
+        listening.join(ALIVE_S)
+        sock.sendall(frame(header(Alive(seq=0, digest=""))))
+    raise SystemExit("the tracker closed the connection")
 
 
 def _listen(sock: socket.socket) -> None:
-    """Read on for ever, a word each 5 s; READY at the answer to the question that came last."""
+    """Read to the end; READY at the answer to the question that came last."""
     splitter, started = FrameSplitter(), False
-    sock.settimeout(ALIVE_S)
-    while True:
-        try:
-            data = sock.recv(1 << 20)
-        except TimeoutError:
-            sock.sendall(frame(header(Alive(seq=0, digest=""))))
-            continue
-        if not data:
-            raise SystemExit("the tracker closed the connection")
+    while data := sock.recv(1 << 20):
         if not started:
             started = True
             _, _, data = data.partition(NATIVE_START)
