@@ -21,10 +21,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Final, Protocol
 
+from gsync.core.capacity import Room
 from gsync.core.claims import (
     UNSEEN,
     Claim,
@@ -52,15 +52,6 @@ ENOUGH: Final = 4
 HELD_MAX: Final = 8
 """How many holders are named with a record."""
 
-RECORDS_MAX: Final = 3_000_000
-"""Different records that are held, of all paths."""
-
-RECORDS_PER_PEER: Final = 1_500_000
-"""Records that one peer may hold."""
-
-SPELLED_MAX_BYTES: Final = 1024 * 1024 * 1024
-"""What all records may take, as they are spelled."""
-
 
 class Shown(Protocol):
     """Where classic askers see what native peers hold; a `Directory`."""
@@ -68,15 +59,6 @@ class Shown(Protocol):
     def hold(self, peer: PeerId, path: RelPath, mtime_s: int) -> bool: ...
 
     def withdraw(self, peer: PeerId, path: RelPath, mtime_s: int) -> None: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
-    """How much a registry holds at most."""
-
-    records: int = RECORDS_MAX
-    records_per_peer: int = RECORDS_PER_PEER
-    spelled_bytes: int = SPELLED_MAX_BYTES
 
 
 class Registry:

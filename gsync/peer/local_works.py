@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final, assert_never
 
-from gsync.core.actions import Adopt, Bury, Fetch, MakeDirectory, MakeLink, Reassert, Refuse, Relocate, Remove
+from gsync.core.actions import Adopt, Bury, MakeDirectory, MakeLink, Reassert, Relocate, Remove
 from gsync.core.backoff import Random, backoff_s
 from gsync.core.model import FileMeta, Fingerprint, Kind, Tombstone
 from gsync.core.names import RelPath
@@ -219,11 +219,6 @@ def _second_removal(path: RelPath, tombstone: Tombstone) -> Removal:
     there = Fingerprint(size=0, mtime_ns=0, ctime_ns=0, inode=tombstone.leftover_inode, mode=0, kind=Kind.DIRECTORY)
     expected = FileMeta(fingerprint=there, version=tombstone.version)
     return Removal(path=path, expected=expected, tombstone=replace(tombstone, leftover_inode=0))
-
-
-def is_local(action: LocalAction | Fetch | Refuse) -> bool:
-    """Whether an action needs nobody else."""
-    return not isinstance(action, Fetch | Refuse)
 
 
 def _change(action: Remove | MakeDirectory | MakeLink | Adopt | Relocate) -> Change:

@@ -19,7 +19,6 @@ from gsync.core.names import OWN_FOLDER, RelPath
 from gsync.errors import FileVanished, FolderUnusable, NoSpace, PathRefused, StorageError
 from gsync.storage.filesystem import (
     OTHER_MOUNT,
-    TARGET_MAX_BYTES,
     UNREADABLE,
     Found,
     OpenFile,
@@ -30,7 +29,7 @@ from gsync.storage.filesystem import (
     never,
     with_exec_bit,
 )
-from gsync.storage.memory_disk import ENDLESS, MemoryDisk, Node
+from gsync.storage.memory_disk import ENDLESS, MemoryDisk, Node, regular, require_target
 from gsync.storage.memory_files import MemoryFile, MemoryStaged
 from gsync.storage.memory_person import Person
 from gsync.storage.space import floor_bytes
@@ -111,7 +110,7 @@ class MemoryFolder(Person):
 
     def open(self, path: RelPath) -> OpenFile:
         self.on_call("open")
-        return MemoryFile(_regular(self._stands(path), path))
+        return MemoryFile(regular(self._stands(path), path))
 
     def open_each(self, paths: Iterable[RelPath]) -> Iterator[tuple[RelPath, OpenFile | StorageError]]:
         for path in paths:
@@ -139,7 +138,7 @@ class MemoryFolder(Person):
 
     def stage_link(self, target: str) -> str:
         self.on_call("stage_link")
-        _require_target(target)
+        require_target(target)
         node = self.disk.new_node(Kind.LINK, target=target, mode=0o777)
         name = self._random_hex(8)
         self.disk.rename((_staging(name), node))
@@ -147,7 +146,7 @@ class MemoryFolder(Person):
 
     def reopen_staged(self, staged_name: str) -> Staged:
         self.on_call("reopen_staged")
-        return self._staged(_regular(self.disk.names.get(_staging(staged_name)), staged_name), staged_name)
+        return self._staged(regular(self.disk.names.get(_staging(staged_name)), staged_name), staged_name)
 
     def sync(self, staged: Sequence[Staged]) -> list[Staged]:
         try:
@@ -249,7 +248,7 @@ class MemoryFolder(Person):
 
     def open_staged(self, staged_name: str) -> OpenFile:
         self.on_call("open_staged")
-        return MemoryFile(_regular(self.disk.names.get(_staging(staged_name)), staged_name))
+        return MemoryFile(regular(self.disk.names.get(_staging(staged_name)), staged_name))
 
     def move_to_trash(self, staged_name: str, path: RelPath, *, worth: Worth) -> str:
         self.on_call("move_to_trash")
@@ -341,17 +340,6 @@ class MemoryFolder(Person):
     def _random_hex(self, count: int) -> str:
         self._names_given += 1
         return f"{self._names_given:0{2 * count}x}"
-
-
-def _regular(node: Node | None, name: str) -> Node:
-    if node is None:
-        raise FileVanished(f"{name}: there is no such file any more")
-    return node.one_of(Kind.FILE, name=name)
-
-
-def _require_target(target: str) -> None:
-    if not target or "\0" in target or len(target.encode()) > TARGET_MAX_BYTES:
-        raise PathRefused("no link can lead there")
 
 
 def _staging(name: str) -> str:

@@ -13,8 +13,8 @@ from typing import Final
 
 from gsync.core.model import Fingerprint, Kind
 from gsync.core.names import RelPath
-from gsync.errors import PathRefused
-from gsync.storage.filesystem import Found
+from gsync.errors import FileVanished, PathRefused
+from gsync.storage.filesystem import TARGET_MAX_BYTES, Found
 
 _NS: Final = 1_000_000_000
 
@@ -94,11 +94,6 @@ class MemoryDisk:
         if self.capacity >= ENDLESS:
             return self.capacity
         return self.capacity - sum(len(node.content) for node in set(self.names.values()))
-
-    @property
-    def pending_renames(self) -> int:
-        """How many renames a power cut could lose."""
-        return len(self._renames)
 
     def new_node(self, kind: Kind = Kind.FILE, *, target: str = "", mode: int = 0o600) -> Node:
         """An empty inode without a name."""
@@ -184,3 +179,16 @@ def _apply(names: dict[str, Node], change: Change) -> None:
             names.pop(name, None)
         else:
             names[name] = node
+
+
+def regular(node: Node | None, name: str) -> Node:
+    """`node`, which must be a regular file; raises `FileVanished` where there is none, and as `Node.one_of` does."""
+    if node is None:
+        raise FileVanished(f"{name}: there is no such file any more")
+    return node.one_of(Kind.FILE, name=name)
+
+
+def require_target(target: str) -> None:
+    """Raises `PathRefused` for what the kernel would not take as the target of a link."""
+    if not target or "\0" in target or len(target.encode()) > TARGET_MAX_BYTES:
+        raise PathRefused("no link can lead there")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from gsync.core import claims as claims_module
 from gsync.core import pausing
 from gsync.core.blocks import digest_of_bytes
+from gsync.core.capacity import Room
 from gsync.core.claims import CLAIMS_MAX, Spelling, Told
 from gsync.core.directory import Directory
 from gsync.core.holders import PeerId
@@ -21,7 +22,7 @@ from gsync.core.marks import digest_text, record_mark
 from gsync.core.model import Kind, Record
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.records import order, winner
-from gsync.core.registry import ENOUGH, HELD_MAX, Registry, Room
+from gsync.core.registry import ENOUGH, HELD_MAX, Registry
 from gsync.core.versions import Order, Version
 from gsync.wire.records import read_record, spell_record
 

@@ -6,10 +6,22 @@ import json
 
 import pytest
 
-from gsync.core.names import Endpoint
+from gsync.core.names import Endpoint, RelPath
+from gsync.core.reconcile import Answer, Span
 from gsync.errors import NameRefused, RemoteProtocolError
 from gsync.wire.native import Alive, Get, Ping, header
-from gsync.wire.overlay import Hello, PeerAt, Query, parse_first, parse_on_overlay_link, parse_place, placed
+from gsync.wire.overlay import (
+    Hello,
+    PeerAt,
+    Query,
+    WireMark,
+    digests,
+    parse_digests,
+    parse_first,
+    parse_on_overlay_link,
+    parse_place,
+    placed,
+)
 from gsync.wire.records import parse_version
 
 HELLO = Hello(author="f" * 16, name="anna", port=9000, life="l")
@@ -77,3 +89,14 @@ def test_the_version_of_a_question_is_judged_like_that_of_a_record() -> None:
     assert parse_version({"a": 1, "mtime": 5}).vector() == {"a": 1, "mtime": 5}
     with pytest.raises(NameRefused):
         parse_version({"a": 0})
+
+
+def test_what_is_said_of_ranges_means_the_same_on_the_other_side_but_for_paths_that_are_no_names() -> None:
+    near = Span(start="a", end="m", digest="0" * 16, count=3)
+    answer = Answer(
+        spans=(near,), listed=(Span(start="m", end="", digest="f" * 16, count=1),), marks=((RelPath("m/n"), "1" * 16),)
+    )
+    message = digests(1, answer)
+    assert parse_digests(message) == answer
+    message.marks.append(WireMark(p="../out", m="2" * 16))
+    assert parse_digests(message) == answer
