@@ -188,7 +188,7 @@ class MemoryStream:
             self.bytes_sent += len(view[:room])
             view = view[room:]
 
-    def send_file(self, file: Readable, *, offset: int, count: int) -> int:
+    def send_file(self, file: Readable, *, offset: int, count: int, mappable: bool = False) -> int:
         sent = 0
         while sent < count:
             piece = file.read_at(offset + sent, min(PIPE_BYTES, count - sent))

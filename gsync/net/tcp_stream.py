@@ -24,6 +24,7 @@ from gevent.socket import wait_write
 from gsync.core.names import Endpoint
 from gsync.errors import ConnectionBroken, StorageError
 from gsync.net.breathing import BREATH_BYTES, breathe
+from gsync.net.mapped import MAPPED_MIN_BYTES, send_mapped
 from gsync.net.transport import Readable
 
 SEND_STEP_BYTES: Final = BREATH_BYTES
@@ -47,6 +48,7 @@ class TcpStream:
         self.local: Final = local
         self.remote: Final = remote
         self._socket = sock
+        self._stays_here = remote.is_loopback or remote.ip == local.ip
         self._since_breath = 0
         self.bytes_sent = 0
 
@@ -85,11 +87,12 @@ class TcpStream:
         except OSError as error:
             raise self._broken(error) from error
 
-    def send_file(self, file: Readable, *, offset: int, count: int) -> int:
+    def send_file(self, file: Readable, *, offset: int, count: int, mappable: bool = False) -> int:
         try:
             descriptor = file.fileno()
         except io.UnsupportedOperation:
             return self._send_read(file, offset=offset, count=count)
+        send = self._send_mapped if mappable and self._stays_here else self._send_descriptor
         sent = 0
         advised = 0
         while sent < count:
@@ -97,7 +100,7 @@ class TcpStream:
                 _read_ahead(descriptor, offset + sent, min(2 * READ_AHEAD_BYTES, count - sent))
                 advised = sent + READ_AHEAD_BYTES
             self._breathe_if_due()
-            step = self._send_descriptor(descriptor, offset + sent, min(SEND_STEP_BYTES, count - sent))
+            step = send(descriptor, offset + sent, min(SEND_STEP_BYTES, count - sent))
             if not step:
                 break
             sent += step
@@ -144,6 +147,15 @@ class TcpStream:
                 if error.errno in _FILE_ERRORS:
                     raise StorageError(f"the file could not be read: {error.strerror}") from error
                 raise self._broken(error) from error
+
+    def _send_mapped(self, descriptor: int, offset: int, count: int) -> int:
+        sent = 0
+        if count >= MAPPED_MIN_BYTES:
+            try:
+                sent = send_mapped(self._socket, descriptor, offset=offset, count=count)
+            except OSError as error:
+                raise self._broken(error) from error
+        return sent or self._send_descriptor(descriptor, offset, count)
 
     def _send_read(self, file: Readable, *, offset: int, count: int) -> int:
         sent = 0

@@ -54,10 +54,11 @@ class Stream(Protocol):
         """Send all of `data`. Raises `ConnectionBroken`."""
         ...
 
-    def send_file(self, file: Readable, *, offset: int, count: int) -> int:
+    def send_file(self, file: Readable, *, offset: int, count: int, mappable: bool = False) -> int:
         """Send `count` bytes of `file` from `offset` at full speed; returns how many were sent: fewer where the file ended.
 
-        Raises `ConnectionBroken`, or `StorageError` when the file cannot be read.
+        `mappable`: whoever asks will look whether the file has changed, so that on this machine it may go by way of a mapping
+        (`net.mapped`). Raises `ConnectionBroken`, or `StorageError` when the file cannot be read.
         """
         ...
 

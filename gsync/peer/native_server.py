@@ -291,7 +291,7 @@ class _Answers:
         """
         self.say(message)
         self.flush()
-        sent = send_file(self._stream, file, offset=offset, count=count - 1, uplink=self._uplink)
+        sent = send_file(self._stream, file, offset=offset, count=count - 1, uplink=self._uplink, mappable=True)
         last = file.read_at(offset + count - 1, 1)
         if sent < count - 1 or not last or file.changed():
             raise FileChanged("it was changed while it was sent")

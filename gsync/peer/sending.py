@@ -31,14 +31,25 @@ def send(stream: Stream, data: bytes | bytearray | memoryview, *, uplink: Thrott
         rest = rest[len(step) :]
 
 
-def send_file(stream: Stream, file: Readable, *, offset: int, count: int, uplink: Throttle | None = None) -> int:
-    """Send `count` bytes of `file` from `offset`; how many there were: fewer where the file ended. Raises `Stalled`."""
+def send_file(
+    stream: Stream,
+    file: Readable,
+    *,
+    offset: int,
+    count: int,
+    uplink: Throttle | None = None,
+    mappable: bool = False,
+) -> int:
+    """Send `count` bytes of `file` from `offset`; how many there were: fewer where the file ended. Raises `Stalled`.
+
+    `mappable` as in `Stream.send_file`.
+    """
     sent = 0
     while sent < count:
         due = portion(count - sent, uplink)
         before, in_time = stream.bytes_sent, False
         with gevent.Timeout(WINDOW_S, False):
-            stream.send_file(file, offset=offset + sent, count=due)
+            stream.send_file(file, offset=offset + sent, count=due, mappable=mappable)
             in_time = True
         went = stream.bytes_sent - before
         sent += went

@@ -1,11 +1,13 @@
 """What only TCP does; what every network does is in tests/contract/test_transport.py."""
 
 import io
+import mmap
 import os
 import resource
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gevent
 import gevent.event
@@ -15,6 +17,7 @@ from gevent.event import AsyncResult
 from gsync.core.names import Endpoint
 from gsync.errors import ConnectFailed, ConnectionBroken, StorageError
 from gsync.net.breathing import BREATH_BYTES
+from gsync.net.mapped import MAPPED_MIN_BYTES, send_mapped
 from gsync.net.tasks import TaskGroup
 from gsync.net.tcp import TcpNetwork, raise_descriptor_limit, resolve
 from gsync.net.tcp_stream import TcpStream
@@ -33,8 +36,12 @@ def has_ipv6() -> bool:
 needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6 loopback")
 
 
-def stream_over(sock: socket.socket) -> TcpStream:
-    return TcpStream(sock, local=Endpoint("127.0.0.1", 1), remote=Endpoint("127.0.0.1", 2))
+HERE = Endpoint("127.0.0.1", 2)
+ELSEWHERE = Endpoint("192.0.2.7", 2)
+
+
+def stream_over(sock: socket.socket, *, remote: Endpoint = HERE) -> TcpStream:
+    return TcpStream(sock, local=Endpoint("127.0.0.1", 1), remote=remote)
 
 
 class OpenFile:
@@ -220,16 +227,20 @@ def test_a_file_that_cannot_be_read_is_the_files_fault(tmp_path: Path) -> None:
     os.close(directory)
 
 
-def test_send_file_waits_for_a_slow_receiver(tmp_path: Path) -> None:
+@pytest.mark.parametrize("remote", [HERE, ELSEWHERE])
+@pytest.mark.parametrize("offset", [0, 1, 4095, 4096])
+def test_send_file_waits_for_a_slow_receiver(tmp_path: Path, remote: Endpoint, offset: int) -> None:
     path = tmp_path / "content"
     content = os.urandom(5 * BREATH_BYTES + 3)
     path.write_bytes(content)
     near, far = socket.socketpair()
     descriptor = os.open(path, os.O_RDONLY)
+    count = len(content) - offset
 
     def send() -> None:
-        with stream_over(near) as stream:
-            assert stream.send_file(OpenFile(descriptor), offset=0, count=len(content)) == len(content)
+        with stream_over(near, remote=remote) as stream:
+            assert stream.send_file(OpenFile(descriptor), offset=offset, count=count, mappable=True) == count
+            assert stream.bytes_sent == count
 
     with TaskGroup() as tasks, stream_over(far) as stream:
         tasks.spawn(send)
@@ -237,7 +248,65 @@ def test_send_file_waits_for_a_slow_receiver(tmp_path: Path) -> None:
         while piece := stream.receive(70_000):
             received.write(piece)
     os.close(descriptor)
-    assert received.getvalue() == content
+    assert received.getvalue() == content[offset:]
+
+
+@pytest.mark.parametrize(
+    ("remote", "mappable", "is_mapped"),
+    [(HERE, True, True), (HERE, False, False), (ELSEWHERE, True, False), (Endpoint("127.0.0.1", 1), True, True)],
+)
+def test_only_what_stays_on_this_machine_is_sent_from_a_mapping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remote: Endpoint, mappable: bool, is_mapped: bool
+) -> None:
+    (tmp_path / "content").write_bytes(bytes(MAPPED_MIN_BYTES))
+    used: list[str] = []
+    sendfile = os.sendfile
+
+    def watched(*args: int) -> int:
+        used.append("sendfile")
+        return sendfile(*args)
+
+    monkeypatch.setattr(os, "sendfile", watched)
+    near, far = socket.socketpair()
+    descriptor = os.open(tmp_path / "content", os.O_RDONLY)
+    with stream_over(near, remote=remote) as stream, far:
+        stream.send_file(OpenFile(descriptor), offset=0, count=MAPPED_MIN_BYTES, mappable=mappable)
+    os.close(descriptor)
+    assert bool(used) != is_mapped
+
+
+@pytest.mark.parametrize("remote", [HERE, ELSEWHERE])
+@pytest.mark.parametrize("length", [0, 1, MAPPED_MIN_BYTES - 1, MAPPED_MIN_BYTES, 2 * MAPPED_MIN_BYTES])
+def test_a_file_that_is_shorter_than_was_asked_for_gives_what_it_has(
+    tmp_path: Path, remote: Endpoint, length: int
+) -> None:
+    (tmp_path / "content").write_bytes(bytes(length))
+    near, far = socket.socketpair()
+    descriptor = os.open(tmp_path / "content", os.O_RDONLY)
+    with stream_over(near, remote=remote) as stream, far:
+        sent = stream.send_file(OpenFile(descriptor), offset=0, count=3 * MAPPED_MIN_BYTES, mappable=True)
+    os.close(descriptor)
+    assert sent == length
+
+
+def test_a_file_that_is_cut_while_it_is_mapped_costs_an_end_and_no_signal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "content"
+    path.write_bytes(bytes(4 * MAPPED_MIN_BYTES))
+    descriptor = os.open(path, os.O_RDONLY)
+    mapped = mmap.mmap
+
+    def cut(*args: Any, **kwargs: Any) -> mmap.mmap:
+        made = mapped(*args, **kwargs)
+        os.truncate(path, 0)
+        return made
+
+    monkeypatch.setattr(mmap, "mmap", cut)
+    near, far = socket.socketpair()
+    with near, far:
+        assert send_mapped(near, descriptor, offset=0, count=4 * MAPPED_MIN_BYTES) == 0
+    os.close(descriptor)
 
 
 @pytest.mark.parametrize("work", [lambda s: s.send(bytes(50 * BREATH_BYTES)), lambda s: s.receive(1)])
