@@ -16,7 +16,6 @@ from gevent.event import Event
 
 from gsync.core.backoff import Random
 from gsync.core.deletions import HOLD_SHARE
-from gsync.core.ignore import IGNORE_FILE
 from gsync.core.model import Kind
 from gsync.core.names import RelPath
 from gsync.core.settle import Hint, Settling, What
@@ -185,7 +184,7 @@ class Indexer:
         """Wait until something is due, and look at it; when everything is due next (`rescan_s` if it was not now)."""
         began = self._wait(rescan_s)
         due = self._settling.take(began)
-        everything = self._asked or due.everything or began >= rescan_s or IGNORE_FILE in due.paths
+        everything = self._asked or due.everything or began >= rescan_s
         self._asked = False
         try:
             if everything:

@@ -22,6 +22,7 @@ from gsync.core.moves import paired
 from gsync.core.names import RelPath
 from gsync.errors import StorageError
 from gsync.peer.reading import Read, read_piece
+from gsync.peer.rules import is_rules
 from gsync.storage.filesystem import Folder, Found, Skip, Skipped
 from gsync.storage.scanner import look_at, scan
 
@@ -51,6 +52,8 @@ class Question:
     """New files that must be read first are told before, without a digest."""
     held: frozenset[RelPath] = frozenset()
     digests: Mapping[RelPath, Read] = field(default_factory=dict)
+    rules: Mapping[RelPath, Fingerprint] | None = None
+    """What the files of rules showed when they were read by which `skip` judges; None: they are not looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +61,8 @@ class Answer:
     """What a look found.
 
     `unread` must be read first; `moving` must be looked at again soon; `ignored` is known, and now left alone by a rule; `back`
-    is what was `held` for gone and stands there.
+    is what was `held` for gone and stands there. `rules`, if not None: files of rules are others than were read, by which all
+    this was judged; these are new or changed.
     """
 
     changes: Changes
@@ -67,6 +71,7 @@ class Answer:
     ignored: frozenset[RelPath]
     back: frozenset[RelPath]
     skipped: tuple[Skipped, ...]
+    rules: Mapping[RelPath, Fingerprint] | None = None
 
 
 def look(folder: Folder, question: Question) -> Answer:
@@ -78,6 +83,7 @@ def look(folder: Folder, question: Question) -> Answer:
     else:
         found = look_at(folder, question.paths, question.local, now_ns=question.now_ns, skip=question.skip)
         gone = known_at(question.paths, question.local) - found.files.keys()
+    rules = _other_rules(question, found.files)
     ignored = frozenset(path for path in gone if question.skip(path, question.local[path].kind))
     known = {path: question.local[path] for path in gone - ignored}
     seen: dict[RelPath, Seen] = {}
@@ -124,7 +130,25 @@ def look(folder: Folder, question: Question) -> Answer:
         ignored=ignored,
         back=question.held & found.files.keys(),
         skipped=found.skipped,
+        rules=rules,
     )
+
+
+def _other_rules(question: Question, found: Mapping[RelPath, Found]) -> dict[RelPath, Fingerprint] | None:
+    """The files of rules that are not as they were when they were read; None where all are."""
+    if question.rules is None:
+        return None
+    others = {
+        path: one.fingerprint
+        for path, one in found.items()
+        if is_rules(path) and one.fingerprint.kind is Kind.FILE and question.rules.get(path) != one.fingerprint
+    }
+    gone = [path for path in question.rules if path not in found and _was_asked(path, question)]
+    return others if others or gone else None
+
+
+def _was_asked(path: RelPath, question: Question) -> bool:
+    return question.paths is None or path in question.paths or not question.paths.isdisjoint(path.ancestors)
 
 
 def _renamed_away(

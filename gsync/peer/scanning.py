@@ -12,7 +12,7 @@ be: the folder vanished or was replaced, and nothing is concluded from its empti
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
@@ -21,8 +21,8 @@ from gevent.lock import BoundedSemaphore
 
 from gsync.core.deletions import HOLD_SHARE
 from gsync.core.diff import Changes
-from gsync.core.ignore import IGNORE_FILE, IgnoreRules
-from gsync.core.model import Entry, FileMeta, Kind
+from gsync.core.ignore import IgnoreRules
+from gsync.core.model import Entry, FileMeta, Fingerprint, Kind
 from gsync.core.names import RelPath
 from gsync.core.pausing import paused
 from gsync.core.settle import Hint, Settling, What
@@ -33,7 +33,7 @@ from gsync.peer.events import Events, NamesSkipped, Trouble
 from gsync.peer.holding import Holding
 from gsync.peer.look import Answer, Question, look
 from gsync.peer.reading import Unread
-from gsync.peer.rules import no_local_rules, read_rules
+from gsync.peer.rules import RulesRead, is_rules, no_local_rules, read_rules
 from gsync.peer.trees import Trees
 from gsync.storage.filesystem import Folder, Skip, Skipped
 from gsync.storage.index import Index
@@ -43,6 +43,9 @@ from gsync.storage.workers import Pool, Workers
 log = logging.getLogger(__name__)
 
 SHOWN_PER_REASON: Final = 5
+
+RULES_ROUNDS: Final = 5
+"""Looks at everything because files of rules are found to be others: rules that let in a directory show those in it."""
 
 LOG_LIKE_MAX: Final = 1000
 """When more paths than these are told at once, they are not remembered as lately told: it is no log that grew."""
@@ -101,9 +104,14 @@ class Scanning:
         self._last = Looked()
         self._touched: set[RelPath] | None = None
         self._skipped: set[tuple[str, str]] = set()
-        self.rules = IgnoreRules()
+        self._no_rules = IgnoreRules()
+        self._rules: RulesRead | None = None
         self._skip = self._skip_by(self.rules)
-        self._rules_trouble = ""
+
+    @property
+    def rules(self) -> IgnoreRules:
+        """What is left alone now."""
+        return self._no_rules if self._rules is None else self._rules.rules
 
     def touching(self, paths: Iterable[RelPath]) -> None:
         """The applier puts its hand on `paths` now: a look that is under way says nothing about them."""
@@ -116,29 +124,42 @@ class Scanning:
         with self._door:
             if self._looks == began_before:
                 self._looks += 1
-                self._read_rules()
-                self._last = self._look(None)
-                if self._let_in:  # planned only now: what stands here under these names is known
-                    self._on_change(self._let_in)
-                    self._let_in = set()
+                self._read_rules({})
+                self._last = self._look_by_rules(None)
             return self._last
 
     def look_at(self, paths: Iterable[RelPath]) -> Looked:
         """Look at `paths`, at all that is in those which are directories, and at the directories around them if they are new."""
         with self._door:
-            return self._look(self._with_new_parents(paths))
+            return self._look_by_rules(self._with_new_parents(paths))
 
     def tell_unread(self) -> None:
         """Tell of the new files that nobody has read yet, without their digests."""
         with self._door:
-            self._look(self._with_new_parents(self.unread.paths), tells_unread=True)
+            self._look_by_rules(self._with_new_parents(self.unread.paths), tells_unread=True)
 
-    def _look(self, paths: frozenset[RelPath] | None, *, tells_unread: bool = False) -> Looked:
+    def _look_by_rules(self, paths: frozenset[RelPath] | None, *, tells_unread: bool = False) -> Looked:
+        """Look; where other files of rules are found than were read, look at everything once more, by what these say."""
+        looked = self._look(paths, tells_unread=tells_unread)
+        rounds = RULES_ROUNDS
+        while looked is None and rounds:
+            rounds -= 1
+            looked = self._look(None, tells_unread=tells_unread)
+            if looked is not None and paths is not None:
+                looked = self._look(paths, tells_unread=tells_unread)
+        if looked is None:  # there is more to come, or somebody goes on changing them
+            self._settling.hint(Hint(path=None), is_known=False, now=self._clock.monotonic())
+        return looked or Looked(unsettled=1)
+
+    def _look(self, paths: frozenset[RelPath] | None, *, tells_unread: bool = False) -> Looked | None:
+        """None, and nothing taken over, if it was by rules that are others now."""
         question = replace(self._question(paths), tells_unread=tells_unread)
         covers_everything = paths is None and (self.covers_everything or self.watcher.incomplete is not None)
         self._touched = set(self._in_hand())
         try:
             answer = self._workers.run(Pool.SCAN, self._compare, question, covers_everything)
+            if answer.rules is not None and self._read_rules(answer.rules):
+                return None
             self.holding.back(answer.back)
             busy = self._settling.pending if paths is None else frozenset[RelPath]()
             changes = answer.changes.without(self._touched | busy)
@@ -158,6 +179,9 @@ class Scanning:
         if paths is None and not covers_everything:
             self._cover_later(changes)
         self._take_over(changes, answer.ignored)
+        if paths is None and self._let_in:  # planned only now: what stands here under these names is known
+            let_in, self._let_in = self._let_in, set()
+            self._on_change(let_in)
         return Looked(changed=len(_paths(changes)), unsettled=len(answer.moving))
 
     def _question(self, paths: frozenset[RelPath] | None) -> Question:
@@ -179,6 +203,7 @@ class Scanning:
             reads_everything=self._native,
             held=self.holding.held,
             digests={path: read for path, read in digests.items() if paths is None or path in paths},
+            rules=self._rules.shown if self._rules is not None else None,
         )
 
     def _compare(self, question: Question, covers_everything: bool) -> Answer:
@@ -249,30 +274,36 @@ class Scanning:
 
     # What is left alone
 
-    def _read_rules(self) -> None:
-        """Take over the rules as they stand; what they leave alone no longer is known again as it was."""
+    def _read_rules(self, files: Mapping[RelPath, Fingerprint]) -> bool:
+        """Take over the rules as they stand, those of `files` too; what they leave alone no longer is known again as it was.
+
+        Whether they are others than before.
+        """
         if not self._native:
-            return
-        rules, is_moving = self._workers.run(
-            Pool.SCAN, read_rules, self._folder, self.rules, now_ns=self._now_ns(), local=self._local_rules
+            return False
+        last = self._rules
+        if last is None:
+            files = {path: entry.fingerprint for path, entry in self._trees.local.items() if is_rules(path)}
+            last = RulesRead()
+        before = last.rules
+        self._rules = read = self._workers.run(
+            Pool.SCAN, read_rules, self._folder, last, files, now_ns=self._now_ns(), local=self._local_rules
         )
-        if is_moving:
-            self._settling.looked((), moving=[RelPath(IGNORE_FILE)], now=self._clock.monotonic())
-        if rules is self.rules:
-            return
-        before, self.rules = self.rules, rules
-        self._skip = self._skip_by(rules)
+        if read.moving:
+            self._settling.looked((), moving=read.moving, now=self._clock.monotonic())
+        if read.trouble and read.trouble != last.trouble:
+            self._events.tell(Trouble(what=read.trouble))
+        if read.rules is before:
+            return False
+        self._skip = self._skip_by(read.rules)
         self.covers_everything = True
-        trouble = rules.shared.trouble or rules.local.trouble
-        if trouble and trouble != self._rules_trouble:
-            self._events.tell(Trouble(what=f"of the rules in {IGNORE_FILE!r} or '.gsync/ignore': {trouble}"))
-        self._rules_trouble = trouble
-        back = [path for path, entry in self._withdrawn.items() if not rules.is_ignored(path, entry.kind)]
+        back = [path for path, entry in self._withdrawn.items() if not read.rules.is_ignored(path, entry.kind)]
         entries = {path: self._withdrawn.pop(path) for path in back}
         stands = self._workers.run(Pool.SCAN, _standing, self._folder, entries)
         self._trees.note_local({path: entries[path] for path in stands})
         self._on_change(set(stands))
         self._let_in.update(self._offers_let_in(before))
+        return True
 
     def _offers_let_in(self, before: IgnoreRules) -> Iterator[RelPath]:
         """What others offer that the rules of `before` left alone, and these do not: nobody has planned it yet."""

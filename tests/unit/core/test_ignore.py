@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gsync.core.ignore import DEFAULT_PATTERNS, RULES_MAX, RULES_MAX_BYTES, IgnoreRules, RuleFile, is_ignored
@@ -130,6 +134,82 @@ def test_all_but_one_thing_in_a_directory_can_be_ignored() -> None:
 
 def test_the_rules_themselves_are_always_synced() -> None:
     assert left_alone(rules("*\n"), ".gsyncignore", "a", "d/.gsyncignore") == ["a", "d/.gsyncignore"]
+
+
+def test_rules_of_a_subfolder_speak_of_what_is_in_it() -> None:
+    given = IgnoreRules(None, None, {RelPath("d"): RuleFile.parse(b"/x\n*.o\n")})
+    assert left_alone(given, "x", "d/x", "d/e/x", "e/x", "a.o", "d/a.o", "d/e/a.o") == ["d/x", "d/a.o", "d/e/a.o"]
+
+
+def test_the_deeper_file_has_the_last_word_and_this_machine_the_very_last() -> None:
+    nested = {RelPath("d"): RuleFile.parse(b"!*.o\n"), RelPath("d/e"): RuleFile.parse(b"a.o\n!own\n")}
+    given = IgnoreRules(RuleFile.parse(b"*.o\n"), RuleFile.parse(b"own\n"), nested)
+    assert left_alone(given, "a.o", "d/a.o", "d/e/a.o", "d/e/b.o", "d/e/own") == ["a.o", "d/e/a.o", "d/e/own"]
+
+
+def test_no_file_of_rules_is_ignored_but_in_an_ignored_directory() -> None:
+    nested = {RelPath("d"): RuleFile.parse(b"*\n"), RelPath("e"): RuleFile.parse(b"!*\n")}
+    given = IgnoreRules(RuleFile.parse(b".gsyncignore\n/e/\n"), None, nested)
+    assert left_alone(given, "d/.gsyncignore", "d/x/.gsyncignore", "e/.gsyncignore", "e/x") == [
+        "d/x/.gsyncignore",
+        "e/.gsyncignore",
+        "e/x",
+    ]
+
+
+DIRECTORIES = ("", "a/", "b/", "a/a/", "a/b/", "b/a/", "a/b/c/")
+PATHS = tuple(directory + name for directory in DIRECTORIES for name in ("x", "y.o", "c", "")[: 4 if directory else 3])
+
+
+@pytest.fixture(scope="module")
+def git(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with PATHS that git looks at."""
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
+    top = tmp_path_factory.mktemp("git")
+    subprocess.run(["git", "init", "-q", str(top)], check=True, env=GIT)
+    for directory in DIRECTORIES:
+        (top / directory).mkdir(exist_ok=True)
+    for name in PATHS:
+        if not name.endswith("/") and name not in {"a/b/c"}:
+            (top / name).write_bytes(b"")
+    return top
+
+
+GIT = {"PATH": os.environ.get("PATH", ""), "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+
+NAMES = ["a", "b", "c", "x", "*", "**", "?", "[ab]", "*.o", "y*"]
+LINES = st.builds(
+    lambda start, parts, end: start + "/".join(parts) + end,
+    st.sampled_from(["", "", "/", "!", "!", "!/", "**/"]),
+    st.lists(st.sampled_from(NAMES), min_size=1, max_size=3),
+    st.sampled_from(["", "", "/", "/**"]),
+)
+
+
+@pytest.mark.slow
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(files=st.dictionaries(st.sampled_from(DIRECTORIES), st.lists(LINES, min_size=1, max_size=4), max_size=4))
+@example({"": ["a/"], "a/": ["!x"]})
+@example({"": ["a/*", "!a/b"], "a/b/": ["*", "!c"]})
+def test_files_of_rules_mean_what_they_mean_to_git(git: Path, files: dict[str, list[str]]) -> None:
+    for directory in DIRECTORIES:
+        (git / directory / ".gitignore").unlink(missing_ok=True)
+    for directory, lines in files.items():
+        (git / directory / ".gitignore").write_text("\n".join(lines))
+    asked = [name for name in PATHS if name != "a/b/c"]
+    answer = subprocess.run(
+        ["git", "check-ignore", "--no-index", "--stdin", "-z"],
+        input="\0".join(name.rstrip("/") for name in asked).encode(),
+        stdout=subprocess.PIPE,
+        check=False,
+        cwd=git,
+        env=GIT,
+    )
+    parsed = {directory: RuleFile.parse("\n".join(lines).encode()) for directory, lines in files.items()}
+    nested = {RelPath(directory.rstrip("/")): file for directory, file in parsed.items() if directory}
+    found = left_alone(IgnoreRules(parsed.get(""), None, nested), *asked)
+    assert [name.rstrip("/") for name in found] == answer.stdout.decode().split("\0")[:-1]
 
 
 def test_a_very_deep_path_is_decided_too() -> None:
