@@ -284,7 +284,7 @@ class Peer:
             knows_gsync=not self._settings.classic,
             on_records=self._hearing.records_came,
             author=self._index.author,
-            name=str(self._overlay.me.name) if self._overlay else self._settings.name,
+            name=str(self._overlay.me.name) if self._overlay else "",  # who keeps no neighbours is not to be made one
             on_names=self._overlay.arrangement.names_came if self._overlay else lambda names: None,
         )
 

@@ -226,3 +226,15 @@ def test_with_a_tracker_that_tells_all_nothing_is_flooded_and_searches_work(tmp_
         swarm.rest(30)
         machines[1].folder.edit("b.txt", b"edited")
         swarm.wait_until(lambda: all(m.files()["b.txt"] == b"edited" for m in machines), within_s=30)
+
+
+def test_whoever_keeps_no_neighbours_is_nobodys(tmp_path: Path) -> None:
+    with cluster(tmp_path, watches=True) as swarm:
+        lasting, guest = swarm.machine({"song.mp3": b"la"}), swarm.machine()
+        lasting.start(name=name(0), topology=parse_shape("mesh"), is_named=True)
+        swarm.rest(1)
+        guest.start(name=name(1), is_named=True, once=True)
+        swarm.wait_until(lambda: not guest.is_running)
+        swarm.rest(1)
+        assert guest.files() == {"song.mp3": b"la"}
+        assert lasting.overlay.arrangement.place(name(1)) is None
