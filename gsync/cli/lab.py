@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TextIO, TypeVar
 
 from gsync.cli.exits import Exit, UsageError
-from gsync.cli.text import count, shown
+from gsync.cli.text import count, duration, shown
 from gsync.cli.usage import Words, choice_of, number_of, parse
 from gsync.core.copies import Mode
 from gsync.core.topology import messages_per_flood, parse_shape, parse_topology
+from gsync.lab import queries
 from gsync.lab.grid import Overlay, Point, Row, points, write
-from gsync.lab.plots import can_draw, draw, plots_of
-from gsync.lab.staleness import measured
+from gsync.lab.house import PEERS_MAX
+from gsync.lab.plots import Plot, can_draw, draw, plot_of_queries, plots_of
+from gsync.lab.sockets import on_sockets, takes_s
+from gsync.lab.staleness import measured, simulated
 
 TEXT: Final = """Measure what consistency costs: how many reads are stale, and how many messages each update takes.
 
@@ -24,7 +27,8 @@ Usage:
   gsync lab staleness [options]
 
 Options:
-  --simulated       Many peers in one process, on a clock that jumps: hours take seconds
+  --simulated       Many peers on a clock that jumps: hours take seconds. Without it up to 16 real peers are
+                    started in this process, on real sockets, and everything takes as long as it says
   --mode=MODES      push, pull, lazy, hybrid, passive [default: push,pull,hybrid]
   --ttr=S           Seconds for which a copy is believed [default: 5,30,120]
   --gap=S           Seconds between the edits of a file, on average; edits come at random [default: 60]
@@ -37,8 +41,9 @@ Options:
   --version         Print the version
   -h, --help        Print this
 
-MODES, S, N, SHAPE and SHARE of the first seven may be several with commas between; every combination is a point, and a row of
-DIR/staleness.csv. Pictures need matplotlib: pip install 'gsync-p2p[plots]'
+MODES, S, N, SHAPE and the SHARE that gets lost may be several with commas between; every combination is a point, and a row of
+DIR/staleness.csv. Real peers are asked for files at the end, by 1 to 30 clients at a time: DIR/queries.csv. Pictures need
+matplotlib: pip install 'gsync-p2p[plots]'
 """
 
 MOST_PEERS: Final = 256
@@ -61,16 +66,21 @@ class Plan:
 def main(argv: Sequence[str]) -> Exit:
     """Run the experiment that `argv` asks for."""
     plan = plan_of(parse(TEXT, ["lab", *argv], command="lab"))
-    if not plan.is_simulated:
-        raise UsageError("only the simulated twin is there so far", advice="add --simulated")
     _make_folder(plan.out)
+    if not plan.is_simulated:
+        _say(f"this takes {duration(sum(map(takes_s, plan.points)) * plan.seeds)}; --simulated takes less")
     rows: list[Row] = []
     for number, point in enumerate(plan.points, 1):
-        rows.append(measured(point, seeds=plan.seeds))
-        print(f"{number}/{len(plan.points)}  {line_of(rows[-1])}", file=sys.stderr, flush=True)
-        _write(rows, plan.out / "staleness.csv")
+        rows.append(measured(point, seeds=plan.seeds, run=simulated if plan.is_simulated else on_sockets))
+        _say(f"{number}/{len(plan.points)}  {line_of(rows[-1])}")
+        _write(plan.out / "staleness.csv", lambda file: write(rows, file))
     print(f"{count(len(rows), 'point')}: {shown(str(plan.out / 'staleness.csv'))}")
-    _draw(plan, rows)
+    overlays = {(point.overlay.name, point.peers): point.overlay for point in plan.points}
+    plots = plots_of(rows, exact={key: messages_per_flood(overlay.topology) for key, overlay in overlays.items()})
+    if not plan.is_simulated:
+        plot = _ask(overlays.values(), plan.out)
+        plots += (plot,) if plot is not None else ()
+    _draw(plots, plan.out)
     return Exit.DONE
 
 
@@ -78,7 +88,11 @@ def plan_of(words: Words) -> Plan:
     """What `words` ask for. Raises UsageError, and ConfigError where a topology is wrong."""
     peers = several(words["--peers"], _peers)
     overlays = [overlay for text in words["--topology"].split(",") for overlay in _overlays(text.strip(), peers)]
+    is_simulated = words["--simulated"]
     (jitter,) = several(words["--jitter"], share_of, most=1)
+    losses = several(words["--loss"], share_of)
+    if not is_simulated:
+        _require_real(overlays, losses)
     return Plan(
         points=tuple(
             points(
@@ -86,13 +100,13 @@ def plan_of(words: Words) -> Plan:
                 ttrs_s=several(words["--ttr"], _seconds),
                 gaps_s=several(words["--gap"], _seconds),
                 overlays=overlays,
-                losses=several(words["--loss"], share_of),
+                losses=losses,
                 jitter=jitter,
             )
         ),
         seeds=int(number_of(words["--seeds"], what="number of seeds", lowest=1, highest=MOST_SEEDS)),
         out=Path(words["--out"]),
-        is_simulated=words["--simulated"],
+        is_simulated=is_simulated,
     )
 
 
@@ -115,6 +129,14 @@ def line_of(row: Row) -> str:
     setting = f"{row.mode}, TTR {row.ttr_s:g} s, gap {row.gap_s:g} s, {row.peers} peers, {row.topology}, {100 * row.loss:g} % lost"
     stale = f"{row.stale_pct:.2f} % stale ({row.stale_pct_low:.2f} to {row.stale_pct_high:.2f})"
     return f"{setting}: {stale}, {row.messages_per_update:.2f} messages per update"
+
+
+def _require_real(overlays: Sequence[Overlay], losses: Sequence[float]) -> None:
+    """What only the twin can do is refused, in words."""
+    if any(len(overlay.topology) > PEERS_MAX for overlay in overlays):
+        raise UsageError(f"more than {PEERS_MAX} real peers would measure this machine", advice="add --simulated")
+    if any(losses):
+        raise UsageError("between real sockets nothing gets lost", advice="add --simulated")
 
 
 def _peers(text: str) -> int:
@@ -153,25 +175,40 @@ def _make_folder(folder: Path) -> None:
         raise UsageError(f"no folder can be made at {str(folder)!r} ({error.strerror})") from error
 
 
-def _write(rows: Sequence[Row], path: Path) -> None:
-    """The rows so far: who ends a long run keeps what there is."""
+def _ask(overlays: Iterable[Overlay], folder: Path) -> Plot | None:
+    """The queries, on each overlay."""
+    waits: list[queries.Waits] = []
+    for overlay in overlays:
+        for row in queries.ask(overlay, seed=1):
+            waits.append(row)
+            times = f"p50 {row.p50_ms:.1f} ms, p95 {row.p95_ms:.1f} ms"
+            _say(f"{row.topology}, {row.peers} peers, {count(row.clients, 'client')}: {times}")
+            _write(folder / "queries.csv", lambda file: queries.write(waits, file))
+    print(f"{count(len(waits), 'round')} of queries: {shown(str(folder / 'queries.csv'))}")
+    return plot_of_queries(waits)
+
+
+def _write(path: Path, write_into: Callable[[TextIO], None]) -> None:
+    """What there is so far: who ends a long run keeps it."""
     try:
         with path.open("w", encoding="utf-8", newline="") as file:
-            write(rows, file)
+            write_into(file)
     except OSError as error:
         raise UsageError(f"cannot write {str(path)!r} ({error.strerror})") from error
 
 
-def _draw(plan: Plan, rows: Sequence[Row]) -> None:
-    overlays = {(point.overlay.name, point.peers): point.overlay for point in plan.points}
-    exact = {key: messages_per_flood(overlay.topology) for key, overlay in overlays.items()}
-    plots = plots_of(rows, exact=exact)
+def _draw(plots: Iterable[Plot], folder: Path) -> None:
+    plots = tuple(plots)
     if plots and not can_draw():
-        print("no pictures: matplotlib is not installed; pip install 'gsync-p2p[plots]'", file=sys.stderr)
+        _say("no pictures: matplotlib is not installed; pip install 'gsync-p2p[plots]'")
         return
     for plot in plots:
         try:
-            files = draw(plot, plan.out)
+            files = draw(plot, folder)
         except OSError as error:
-            raise UsageError(f"cannot draw into {str(plan.out)!r} ({error.strerror})") from error
+            raise UsageError(f"cannot draw into {str(folder)!r} ({error.strerror})") from error
         print(f"{plot.title}: {', '.join(shown(str(file)) for file in files)}")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

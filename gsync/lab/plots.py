@@ -20,6 +20,7 @@ from typing import Final
 
 from gsync.core.copies import Mode
 from gsync.lab.grid import Row, closed_form_pct
+from gsync.lab.queries import Waits
 
 FORMATS: Final = ("svg", "png")
 _STEPS: Final = 60
@@ -53,6 +54,25 @@ class Plot:
 def plots_of(rows: Sequence[Row], *, exact: Mapping[tuple[str, int], int]) -> tuple[Plot, ...]:
     """Those of A, B and C that `rows` make; `exact` has the messages of a flood by topology and peers."""
     return tuple(plot for plot in (_ttr(rows), _messages(rows, exact), _loss(rows)) if plot is not None)
+
+
+def plot_of_queries(waits: Iterable[Waits]) -> Plot | None:
+    """D: the median of each number of clients, and from there up to what 95 % stay below."""
+    curves: dict[str, list[Dot]] = defaultdict(list)
+    for row in waits:
+        curves[f"{row.topology}, {row.peers} peers"].append(
+            Dot(x=row.clients, y=row.p50_ms, low=row.p50_ms, high=row.p95_ms)
+        )
+    if not any(len(dots) > 1 for dots in curves.values()):
+        return None
+    return Plot(
+        name="plot-d",
+        title="Query response time against concurrent clients",
+        x="clients that ask at a time",
+        y="ms to the first hit: median, and up to 95 %",
+        measured=curves,
+        reckoned={},
+    )
 
 
 def can_draw() -> bool:

@@ -1,6 +1,6 @@
 """The experiment: how many reads are stale, and how many messages that costs, at each point of a grid.
 
-Called by `gsync lab staleness`; runs in the calling greenlet, a seed after another, so that a seed tells the same story each time.
+Called by `gsync lab staleness`; runs in the calling greenlet, a seed after another.
 """
 
 from __future__ import annotations

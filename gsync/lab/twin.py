@@ -70,9 +70,8 @@ class Twin:
         self._travelling: Counter[RelPath] = Counter()
         self._tally: defaultdict[str, int] = defaultdict(int)
         self._begin_s = point.ttr_s
-        watched_s = _watched_s(point)
-        self._end_s = self._begin_s + watched_s
-        self._read_every_s = watched_s / READS
+        self._end_s = self._begin_s + watched_s(point)
+        self._read_every_s = watched_s(point) / READS
 
     def run(self) -> Outcome:
         """From copies everywhere, whose timers are anywhere, to what the reads and the messages came to."""
@@ -232,7 +231,8 @@ class Twin:
         heapq.heappush(self._events, (at, next(self._numbers), act))
 
 
-def _watched_s(point: Point) -> float:
+def watched_s(point: Point) -> float:
+    """How long a run of `point` is watched."""
     gaps, gaps_most = (number * point.gap_s for number in GAPS_WATCHED)
     ttrs, ttrs_most = (number * point.ttr_s for number in TTRS_WATCHED)
     least = gaps if point.mode.hears_push else max(gaps, ttrs)

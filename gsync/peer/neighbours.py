@@ -175,10 +175,12 @@ class Neighbours:
             self._network.dial(endpoint) as stream,
         ):
             stream.send(NATIVE_START + frame(header(self._hello(visit=True))) + frame(header(poll)))
+            self.counts["poll sent"] += 1
             frames = FrameSplitter(header_max_bytes=HEADER_MAX_BYTES)
             if not isinstance(_next(stream, frames), Hello):
                 raise RemoteProtocolError("it does not greet a visitor")
             verdict = _next(stream, frames)
+            self.counts["verdict heard"] += 1
         if not isinstance(verdict, Verdict) or verdict.id != poll.id:
             raise RemoteProtocolError("it does not answer a poll")
         return verdict
@@ -274,6 +276,8 @@ class Neighbours:
                 return
             if not isinstance(question, Poll):
                 raise RemoteProtocolError(f"a {type(question).__name__} from a visitor")
+            self.counts["poll heard"] += 1
+            self.counts["verdict sent"] += 1
             stream.send(frame(header(self._ears.polled(question))))
 
     def _hello(self, *, visit: bool = False) -> Hello:

@@ -90,7 +90,9 @@ class Overlay:
         self._tells_changes = tells_changes
         self._nobody_will_tell = nobody_will_tell
         self.flooded = 0
-        self.fresh: Final = Freshness(rng=rng, author=me.author, mode=settings.mode, ttr_s=settings.ttr_s)
+        self.fresh: Final = Freshness(
+            rng=rng, author=me.author, mode=settings.mode, ttr_s=settings.ttr_s, jitter=settings.jitter
+        )
         self.neighbours: Final = Neighbours(
             me=me, ears=self, network=network, clock=clock, rng=rng, port=port, fixed=settings.neighbours
         )
@@ -114,6 +116,7 @@ class Overlay:
             rng=rng,
             here=self._here,
             load=load,
+            wake=self.poke,
         )
         self._polling = Polling(
             trees=trees,
@@ -140,6 +143,7 @@ class Overlay:
             tasks.spawn(self.arrangement.run)
             while True:
                 self._keep_time(tasks)
+                self.searches.answer_late()
                 due = self.fresh.next_due()
                 now = self._clock.monotonic()
                 self._news.wait(AWAY_S if due is None else min(max(due - now, 0.001), AWAY_S))

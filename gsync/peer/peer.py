@@ -99,7 +99,7 @@ class Peer:
         self._queue = FetchQueue(limit=settings.fetches, rng=rng)
         uplink, downlink = Throttle(settings.limit_up, clock), Throttle(settings.limit_down, clock)
         lists = BlockLists(workers)
-        self._overlay = overlay_of(
+        self.overlay: Final = overlay_of(
             settings,
             author=contents.author,
             trees=self._trees,
@@ -111,7 +111,7 @@ class Peer:
             voice=self._voice,
             load=lambda: self._uploader.serving,
         )
-        greet = self._overlay.neighbours.serve if self._overlay else None
+        greet = self.overlay.neighbours.serve if self.overlay else None
         native = NativeServer(folder=folder, trees=self._trees, lists=lists, clock=clock, uplink=uplink, on_hello=greet)
         self._uploader = Uploader(
             folder=folder, trees=self._trees, native=None if settings.classic else native, uplink=uplink
@@ -218,7 +218,7 @@ class Peer:
             if self._settings.tracker is not None:
                 self._voice.announcer = announcer = self._make_announcer(self._settings.tracker)
                 loops += [announcer.run, self._seeker(announcer).run]
-            loops += [self._overlay.run] if self._overlay else []
+            loops += [self.overlay.run] if self.overlay else []
             with TaskGroup() as tasks:
                 for loop in loops:
                     tasks.spawn(loop)
@@ -249,7 +249,7 @@ class Peer:
             policy=self._policy,
             stop=self.stop,
             links=self._links,
-            overlay=self._overlay,
+            overlay=self.overlay,
         )
 
     def stop(self) -> None:
@@ -284,8 +284,8 @@ class Peer:
             knows_gsync=not self._settings.classic,
             on_records=self._hearing.records_came,
             author=self._index.author,
-            name=str(self._overlay.me.name) if self._overlay else "",  # who keeps no neighbours is not to be made one
-            on_names=self._overlay.arrangement.names_came if self._overlay else lambda names: None,
+            name=str(self.overlay.me.name) if self.overlay else "",  # who keeps no neighbours is not to be made one
+            on_names=self.overlay.arrangement.names_came if self.overlay else lambda names: None,
         )
 
     def _policy(self) -> Policy:

@@ -76,12 +76,14 @@ class Polling:
                 continue
             self._standings.feed_unknown(path)
             ruling = self._fresh.answer(path, version, now=now)
-            newer = ruling.newer or (self._trees.record(path) if ruling.is_newer_here else None)
+            newer, ttr_s = ruling.newer, ruling.ttr_s
+            if ruling.is_newer_here:
+                newer, ttr_s = self._trees.record(path), self._fresh.remaining_s(path, now=now)
             rulings.append(
                 WireRuling(
                     p=ask.p,
                     ok=ruling.is_valid,
-                    ttr_ms=min(int(ruling.ttr_s * 1000), TTR_MAX_MS),
+                    ttr_ms=min(int(ttr_s * 1000), TTR_MAX_MS),
                     r=wire_record(newer) if newer else None,
                 )
             )
@@ -105,6 +107,8 @@ class Polling:
         sources = () if place is None else (Source(endpoint=place, speaks_gsync=True, speaks_native=True),)
         for ruling in rulings:
             if ruling.newer is not None:
+                origin = self._arrangement.name_of(ruling.newer.author)
+                self._standings.told(ruling.path, origin or source, ruling.ttr_s)
                 self._offer(ruling.newer, sources)
 
     def send(self, batch: PollBatch, tasks: TaskGroup) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from gevent.queue import Empty, Queue
 
@@ -28,7 +28,7 @@ from gsync.core.flood import (
     new_message_id,
 )
 from gsync.core.model import Record, Source
-from gsync.core.names import Endpoint, PeerName
+from gsync.core.names import Endpoint, PeerName, RelPath
 from gsync.errors import NameRefused
 from gsync.net.clock import Clock
 from gsync.peer.arrangement import Arrangement
@@ -39,6 +39,13 @@ from gsync.wire.overlay import TTR_MAX_MS, Hit, PeerAt, Query, parse_place, plac
 from gsync.wire.records import parse_record, wire_record
 
 log = logging.getLogger(__name__)
+
+
+LATE_S: Final = 5.0
+"""So long after its query a copy may still answer that had to be asked about first."""
+
+LATE_MAX: Final = 1000
+"""Such answers that are owed at a time; further ones are not given."""
 
 
 class Dice(Random, RandomBits, Protocol):
@@ -54,8 +61,21 @@ class HeardOf(Found):
     origin: PeerName | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Late:
+    """An answer that is owed `to` a neighbour, or to a question of our own, until then."""
+
+    id: MessageId
+    to: PeerName | None
+    path: RelPath
+    until: float
+
+
 class Searches:
-    """The questions and answers of one peer, which is called `me`; `load` is how many it serves now."""
+    """The questions and answers of one peer, which is called `me`.
+
+    `load` is how many it serves now; `wake` is called when a poll is due.
+    """
 
     def __init__(
         self,
@@ -68,8 +88,10 @@ class Searches:
         rng: Dice,
         here: Callable[[], PeerAt],
         load: Callable[[], int],
+        wake: Callable[[], None],
     ) -> None:
         self._me = me
+        self._wake = wake
         self._neighbours = neighbours
         self._arrangement = arrangement
         self._standings = standings
@@ -78,6 +100,7 @@ class Searches:
         self._here = here
         self._load = load
         self._flood = Flood()
+        self._late: list[_Late] = []
         self._open: dict[MessageId, tuple[float, Queue[HeardOf]]] = {}
 
     def search(self, question: str, *, ttl: int, wait_s: float, most: int = HITS_MAX) -> Iterator[HeardOf]:
@@ -92,7 +115,10 @@ class Searches:
             spread = self._flood.ask(id_, ttl=ttl, neighbours=self._neighbours.names, now=began)
             self._neighbours.tell(spread.to, Query(id=id_, ttl=spread.ttl, q=str(question), most=most))
             for standing in self._standings.matching(question, most=most):
-                yield self._own(standing)
+                if standing.copy.state.answers:
+                    yield self._own(standing)
+                else:
+                    self._answer_later(id_, None, standing)
             while (left_s := began + wait_s - self._clock.monotonic()) > 0:
                 try:
                     yield answers.get(timeout=left_s)
@@ -112,7 +138,10 @@ class Searches:
             self._neighbours.tell(spread.to, Query(id=query.id, ttl=spread.ttl, q=query.q, most=query.most))
         if spread.is_new:
             for standing in self._standings.matching(query.q, most=query.most):
-                self._neighbours.tell((link.name,), self._hit(query.id, standing))
+                if standing.copy.state.answers:
+                    self._neighbours.tell((link.name,), self._hit(query.id, standing))
+                else:
+                    self._answer_later(MessageId(query.id), link.name, standing)
 
     def hear_hit(self, link: OverlayLink, hit: Hit) -> None:
         """Somebody has a copy of what was asked for. Raises `NameRefused`."""
@@ -125,6 +154,28 @@ class Searches:
                 self._take(link, hit, record, holder)
             case Dropped(reason=reason):
                 log.debug("hit.dropped path=%r reason=%s", record.path, reason)
+
+    def answer_late(self) -> None:
+        """Answer with the copies of which it is known by now whether they are the latest."""
+        if not self._late:
+            return
+        now, waiting, self._late = self._clock.monotonic(), self._late, []
+        for one in waiting:
+            standing = self._standings.of(one.path)
+            if standing is None or one.until < now:
+                continue
+            if not standing.copy.state.answers:
+                self._late.append(one)
+            elif one.to is not None:
+                self._neighbours.tell((one.to,), self._hit(one.id, standing))
+            elif one.id in self._open and not self._open[one.id][1].full():
+                self._open[one.id][1].put(self._own(standing))
+
+    def _answer_later(self, id_: MessageId, to: PeerName | None, standing: Standing) -> None:
+        self._wake()
+        if len(self._late) < LATE_MAX:
+            until = self._clock.monotonic() + LATE_S
+            self._late.append(_Late(id=id_, to=to, path=standing.record.path, until=until))
 
     def _take(self, link: OverlayLink, hit: Hit, record: Record, holder: PeerName) -> None:
         asked = self._open.get(MessageId(hit.id))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gsync.core.deletions import HOLD_SHARE
-from gsync.core.freshness import TTR_S, Mode
+from gsync.core.freshness import JITTER, TTR_S, Mode
 from gsync.core.names import Endpoint
 from gsync.core.topology import DEFAULT_SHAPE, Shape, Topology
 from gsync.errors import GsyncError
@@ -27,7 +27,8 @@ class Settings:
     these deletions back.
 
     `topology` says who the neighbours are, by name; `neighbours`, if there are any, says it by address instead: then `tracker`
-    may be None. `mode` is how copies are kept honest, `ttr_s` for how long others believe what was made here. A folder
+    may be None. `mode` is how copies are kept honest, `ttr_s` for how long others believe what was made here,
+    `jitter` by what share of it at most a copy here is believed for less. A folder
     `on_demand` lists everything and fetches only what is asked for.
     """
 
@@ -50,6 +51,7 @@ class Settings:
     neighbours: tuple[Endpoint, ...] = ()
     mode: Mode = Mode.HYBRID
     ttr_s: float = TTR_S
+    jitter: float = JITTER
     on_demand: bool = False
 
     @property

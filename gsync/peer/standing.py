@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fnmatch import translate
 from typing import Final
 
-from gsync.core.copies import Copy, CopyState
+from gsync.core.copies import Copy, CopyState, Mode
 from gsync.core.freshness import Freshness
 from gsync.core.model import Kind, Record
 from gsync.core.names import PeerName, RelPath
@@ -116,10 +116,22 @@ class Standings:
             return Standing(record=record, copy=copy, ttr_s=self._fresh.remaining_s(path, now=now))
         return Standing(record=record, copy=self._as_the_trees_say(record), ttr_s=self._fresh.ttr_s)
 
+    def asks_about(self, standing: Standing) -> bool:
+        """Somebody wants this copy: whether it has to be asked about first. Lazy is who asks only now."""
+        if self._fresh.mode is not Mode.LAZY or standing.copy.state is not CopyState.EXPIRED:
+            return False
+        self._fresh.refresh([standing.record.path], now=self._clock.monotonic())
+        return True
+
     def matching(self, question: str, *, most: int) -> Iterator[Standing]:
-        """The copies that answer a query, `most` of them: one exact name, or all that match a pattern."""
+        """The copies that answer a query, `most` of them: one exact name, or all that match a pattern.
+
+        Among them are those that may answer soon, because this query made this peer ask about them.
+        """
         for standing in self._named(question):
-            if standing.copy.state.answers and standing.record.kind is not Kind.DIRECTORY:
+            if standing.record.kind is Kind.DIRECTORY:
+                continue
+            if standing.copy.state.answers or self.asks_about(standing):
                 yield standing
                 most -= 1
                 if not most:

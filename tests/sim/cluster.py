@@ -92,8 +92,8 @@ class Machine:
     def overlay(self) -> Overlay:
         """That of the running peer."""
         assert self._peer is not None
-        assert self._peer._overlay is not None
-        return self._peer._overlay
+        assert self._peer.overlay is not None
+        return self._peer.overlay
 
     @property
     def is_at_rest(self) -> bool:

@@ -104,7 +104,7 @@ def orders(machine: Machine) -> OverlayOrders:
     peer = machine._peer
     assert peer is not None
     return OverlayOrders(
-        overlay=peer._overlay,
+        overlay=peer.overlay,
         trees=peer._trees,
         applier=peer._applier,
         links=peer._links,
@@ -186,6 +186,35 @@ def test_a_copy_of_which_the_push_was_lost_is_found_out_by_a_refresh(tmp_path: P
         (refreshed,) = there.refresh([SONG])
         assert refreshed.state in {CopyState.INVALID, CopyState.VALID}
         swarm.wait_until(lambda: machines[1].files() == {"song.mp3": b"lala"}, within_s=5)
+
+
+def test_a_lazy_copy_whose_time_is_over_is_asked_about_when_somebody_wants_it(tmp_path: Path) -> None:
+    """Not before, and the answer comes late, but to whoever asked: a neighbour, or this peer itself."""
+    with linked(tmp_path, "line", 3) as (swarm, machines, _):
+        there = orders(machines[1])
+        list(there.get([SONG]))
+        there.set_mode(Mode.LAZY)
+        swarm.rest(200)
+        assert sent(machines, "poll") == 0
+        assert machines[1].overlay.fresh.state(SONG) is CopyState.EXPIRED
+        assert {hit.holder for hit in search(machines[2], "song.mp3")} == {name(0), name(1)}
+        swarm.rest(200)
+        assert {hit.holder for hit in search(machines[1], "*.mp3")} == {name(0), name(1)}
+        assert sent(machines, "poll") == 2
+
+
+def test_a_lazy_copy_that_is_old_answers_with_what_is_new(tmp_path: Path) -> None:
+    with linked(tmp_path, "line", 2) as (swarm, machines, _):
+        there = orders(machines[1])
+        list(there.get([SONG]))
+        there.set_mode(Mode.LAZY)
+        machines[0].folder.edit("song.mp3", b"lala")
+        swarm.rest(200)
+        assert machines[1].files() == {"song.mp3": b"la"}
+        assert {(hit.holder, hit.record.size) for hit in search(machines[1], "song.mp3")} == {
+            (name(0), 4),
+            (name(1), 4),
+        }
 
 
 def test_a_peer_without_an_overlay_says_so(tmp_path: Path) -> None:

@@ -18,6 +18,10 @@ from gsync.lab.grid import COLUMNS
 
 
 def plan(*words: str) -> Plan:
+    return plan_of(parse(TEXT, ["lab", "staleness", "--simulated", *words], command="lab"))
+
+
+def real(*words: str) -> Plan:
     return plan_of(parse(TEXT, ["lab", "staleness", *words], command="lab"))
 
 
@@ -73,6 +77,19 @@ def test_a_share_is_below_1_or_per_cent(text: str, share: float) -> None:
 def test_what_it_cannot_do_is_said(word: str) -> None:
     with pytest.raises(ConfigError):
         plan(word)
+
+
+def test_without_another_word_peers_are_real() -> None:
+    assert not real().is_simulated
+    assert plan().is_simulated
+
+
+@pytest.mark.parametrize("word", ["--peers=17", "--loss=0.1"])
+def test_what_only_the_twin_can_do_is_refused(word: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        real(word)
+    assert caught.value.advice == "add --simulated"
+    assert plan(word).points
 
 
 def test_a_topology_with_a_mistake_is_refused_with_its_line(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from gsync.lab import plots
 from gsync.lab.grid import Row
-from gsync.lab.plots import FORMATS, Dot, can_draw, draw, plots_of
+from gsync.lab.plots import FORMATS, Dot, can_draw, draw, plot_of_queries, plots_of
+from gsync.lab.queries import Waits
 
 
 def row(**changes: Any) -> Row:
@@ -72,6 +73,19 @@ def test_hybrid_stands_over_loss_with_a_curve_a_ttr() -> None:
     plot = {plot.name: plot for plot in plots_of(rows, exact={})}["plot-c"]
     assert sorted(plot.measured) == ["TTR 120 s", "TTR 30 s"]
     assert [dot.x for dot in plot.measured["TTR 30 s"]] == [1.0, 10.0]
+
+
+def test_queries_stand_over_their_clients() -> None:
+    rounds = [
+        Waits(16, "grid", clients, 300, 0, p50_ms, 2 * p50_ms, 3 * p50_ms, 4 * p50_ms)
+        for clients, p50_ms in ((1, 5.0), (30, 90.0))
+    ]
+    plot = plot_of_queries(rounds)
+    assert plot is not None
+    assert plot.name == "plot-d"
+    (dots,) = plot.measured.values()
+    assert list(dots) == [Dot(x=1, y=5.0, low=5.0, high=10.0), Dot(x=30, y=90.0, low=90.0, high=180.0)]
+    assert plot_of_queries(rounds[:1]) is None
 
 
 def test_whether_it_can_draw_is_whether_matplotlib_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
