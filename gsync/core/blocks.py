@@ -9,6 +9,7 @@ or serves content. PROTOCOL.md, "Records".
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from blake3 import blake3
@@ -19,6 +20,11 @@ DIGEST_PREFIX: Final = "b3:"
 """A digest carries its algorithm."""
 
 BLOCK_DIGEST_BYTES: Final = 32
+
+CONTENT_MAX_BYTES: Final = 2 * 1024**4
+"""The longest content that has a digest: its block list is 64 MiB. A sparse file that claims more costs nothing to make."""
+
+_ZEROS: Final = bytes(BLOCK_BYTES)
 
 
 class ContentHasher:
@@ -43,6 +49,21 @@ class ContentHasher:
             self._block.update(part)
             self._filled += len(part)
             rest = rest[len(part) :]
+
+    def update_zeros(self, count: int) -> None:
+        """The same for so many zeros; whole blocks of them cost next to nothing."""
+        while count:
+            if self._filled == BLOCK_BYTES:
+                self._end_block()
+            if not self._filled and count >= BLOCK_BYTES:
+                whole = count // BLOCK_BYTES
+                self._blocks.extend([zeros_digest(BLOCK_BYTES)] * whole)
+                self.size += whole * BLOCK_BYTES
+                count -= whole * BLOCK_BYTES
+                continue
+            part = min(count, BLOCK_BYTES - self._filled)
+            self.update(_ZEROS[:part])
+            count -= part
 
     def blocks(self) -> tuple[bytes, ...]:
         """The digest of each block so far, the unfinished last one included; none for an empty content."""
@@ -87,6 +108,17 @@ def digest_of_bytes(content: bytes) -> str:
 def block_digest(data: bytes | memoryview) -> bytes:
     """The digest of one block."""
     return blake3(data).digest()
+
+
+@lru_cache(maxsize=16)
+def zeros_digest(count: int) -> bytes:
+    """The digest of a block of so many zeros."""
+    return block_digest(_ZEROS[:count])
+
+
+def is_zeros(data: bytes | memoryview) -> bool:
+    """Whether a piece of at most one block is full of zeros; quick where it is not."""
+    return len(data) > 0 and not data[0] and not data[-1] and bytes(data) == _ZEROS[: len(data)]
 
 
 def block_count(size: int) -> int:

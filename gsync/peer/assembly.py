@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final, Protocol
 
-from gsync.core.blocks import BLOCK_BYTES, block_digest
+from gsync.core.blocks import BLOCK_BYTES, block_digest, is_zeros
 from gsync.core.model import Record
 from gsync.core.names import RelPath
 from gsync.core.recipe import Missing, Spot
@@ -65,12 +65,12 @@ class Assembly:
         """Take up what is left of an earlier try, else begin anew. Raises StorageError."""
         left = self._stager.partial(self._record.digest)
         if left is None:
-            expected = min((len(self.missing) - len(self.missing.zeros())) * BLOCK_BYTES, self._record.size)
+            expected = min(len(self.missing) * BLOCK_BYTES, self._record.size)
             self._staged = self._stager.begin(self._path, expected=expected, digest=self._record.digest)
         else:
             self._staged = left
             self._look_through(left, [self.missing.spot(number) for number in self.missing], in_place=True)
-        self._take_zeros(self._staged)
+            self._make_holes(left)
 
     def take_from(self, file: LocalBlocks, spots: Iterable[Spot]) -> None:
         """Copy every missing block that is found at one of `spots`. Raises StorageError."""
@@ -116,13 +116,12 @@ class Assembly:
             for number in found:
                 self.missing.found(number)
 
-    def _take_zeros(self, staged: Staged) -> None:
-        """Blocks of zeros are holes, where nothing was written yet."""
-        for number in self.missing.zeros():
-            spot = self.missing.spot(number)
-            if spot.offset < staged.size:
-                self._workers.run(Pool.TRANSFER, staged.write_at, spot.offset, bytes(spot.count))
-            self.missing.found(number)
+    def _make_holes(self, staged: Staged) -> None:
+        """Whatever an interrupted try left where zeros must be; where nothing was written they are already."""
+        for run in self.missing.zero_runs:
+            at, end = run.start * BLOCK_BYTES, min(run.stop * BLOCK_BYTES, self._record.size, staged.size)
+            while at < end:
+                at = self._workers.run(Pool.TRANSFER, _cleared, staged, at, end)
 
 
 def _slices(spots: Iterable[Spot]) -> Iterator[list[Spot]]:
@@ -147,6 +146,19 @@ def _take_matching(file: LocalBlocks, spots: list[Spot], missing: Missing, targe
             target.write_at(missing.spot(number).offset, data)
             found.append(number)
     return found
+
+
+def _cleared(staged: Staged, at: int, end: int) -> int:
+    """In the worker: let what lies from `at` to `end` be zeros, a slice of it; where to go on."""
+    for _ in range(SLICE_BLOCKS):
+        at = staged.data_at(at)
+        if at >= end:
+            break
+        count = min(BLOCK_BYTES - at % BLOCK_BYTES, end - at)
+        if not is_zeros(staged.read_at(at, count)):
+            staged.write_at(at, bytes(count))
+        at += count
+    return at
 
 
 def _read(file: LocalBlocks, spot: Spot) -> bytes:

@@ -16,6 +16,7 @@ from gevent.lock import BoundedSemaphore
 from gsync.core.blocks import BLOCK_BYTES, ContentHasher, digest_of_blocks
 from gsync.errors import FileChanged
 from gsync.storage.filesystem import OpenFile
+from gsync.storage.hashing import hash_on
 from gsync.storage.workers import Pool, Workers
 
 KEPT_BYTES: Final = 16 * 1024 * 1024
@@ -91,9 +92,5 @@ class BlockLists:
 
 def _read_slice(file: OpenFile, hasher: ContentHasher) -> bool:
     """Hash the next slice; whether there is more."""
-    for _ in range(SLICE_BYTES // BLOCK_BYTES):
-        piece = file.read_at(hasher.size, BLOCK_BYTES)
-        if not piece:
-            return False
-        hasher.update(piece)
-    return True
+    end = file.fingerprint.size
+    return bool(hash_on(file, hasher, end=end, budget=SLICE_BYTES)) and hasher.size < end

@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
-from gsync.core.blocks import BLOCK_BYTES, ContentHasher
+from gsync.core.blocks import ContentHasher
 from gsync.core.model import Fingerprint
 from gsync.core.names import RelPath
 from gsync.errors import FileChanged, FileVanished, StorageError
 from gsync.storage.filesystem import Folder, OpenFile
+from gsync.storage.hashing import hash_on
 
 PIECE_BYTES: Final = 16 * 1024 * 1024
 PIECE_FILES: Final = 500
@@ -46,11 +47,8 @@ class Begun:
     def read_on(self, budget: int) -> tuple[int, bool]:
         """Read about `budget` bytes; how many they were, and whether that was the end. Raises FileChanged, StorageError."""
         before, end = self._hasher.size, self.expected.size
-        while self._hasher.size < end and self._hasher.size - before < budget:
-            piece = self._file.read_at(self._hasher.size, min(BLOCK_BYTES, end - self._hasher.size))
-            if not piece:
-                raise FileChanged(f"{self.path}: it was cut while it was read")
-            self._hasher.update(piece)
+        if end > before and not hash_on(self._file, self._hasher, end=end, budget=budget):
+            raise FileChanged(f"{self.path}: it was cut while it was read")
         if self._file.changed():  # a large file that is being written is given up now, and not at its end
             raise FileChanged(f"{self.path}: it was changed while it was read")
         return self._hasher.size - before, self._hasher.size == end

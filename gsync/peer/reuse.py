@@ -54,12 +54,14 @@ class Reuse:
         with file:
             assembly.take_from(file, self._promising(assembly, file, meta.digest))
             if len(assembly.missing) > END_GRID_WORTH:
-                assembly.take_from(file, end_grid(old_size=file.fingerprint.size, size=record.size))
+                assembly.take_from(
+                    file, end_grid(old_size=file.fingerprint.size, size=record.size, data_at=file.data_at)
+                )
 
     def _promising(self, assembly: Assembly, file: OpenFile, digest: str) -> Iterator[Spot]:
         """The blocks of `file` from its start; only those that are wanted, where its block list is known."""
         blocks = self._lists.known(digest)
-        for spot in start_grid(old_size=file.fingerprint.size):
+        for spot in start_grid(old_size=file.fingerprint.size, data_at=file.data_at):
             at = spot.offset // BLOCK_BYTES * BLOCK_DIGEST_BYTES
             if blocks is None or assembly.missing.wanting(blocks[at : at + BLOCK_DIGEST_BYTES]):
                 yield spot

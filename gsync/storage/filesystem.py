@@ -22,12 +22,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
+from gsync.core.blocks import CONTENT_MAX_BYTES
 from gsync.core.model import Fingerprint, Kind
 from gsync.core.names import RelPath
 from gsync.errors import StorageError
 
 OTHER_MOUNT: Final = "on another mount"
 UNREADABLE: Final = "not readable by this user"
+TOO_LARGE: Final = f"larger than {CONTENT_MAX_BYTES // 1024**4} TiB"
 
 TARGET_MAX_BYTES: Final = 4095
 """Linux PATH_MAX without its NUL: no link can lead further."""
@@ -90,6 +92,13 @@ class OpenFile(Protocol):
         """Up to `count` bytes from `offset`; b"" past the end."""
         ...
 
+    def data_at(self, offset: int) -> int:
+        """Where data begins at or after `offset`: from there up to it are zeros, which need not be read; past the last, the end.
+
+        `offset` itself where the system does not say.
+        """
+        ...
+
     def fileno(self) -> int:
         """The descriptor, for sendfile; the fake raises `io.UnsupportedOperation`."""
         ...
@@ -123,7 +132,7 @@ class Staged(Protocol):
     def inode(self) -> int: ...
 
     def write(self, data: bytes | memoryview) -> None:
-        """Append all of `data`; starts writeback early on large files. Raises `NoSpace`, `StorageError`."""
+        """Append all of `data`, long stretches of zeros as holes; starts writeback early. Raises `NoSpace`, `StorageError`."""
         ...
 
     def write_at(self, offset: int, data: bytes | memoryview) -> None:
@@ -132,6 +141,13 @@ class Staged(Protocol):
 
     def read_at(self, offset: int, count: int) -> bytes:
         """Up to `count` bytes from `offset`, as written so far; b"" past the end."""
+        ...
+
+    def data_at(self, offset: int) -> int:
+        """Where data begins at or after `offset`: from there up to it are zeros, which need not be read; past the last, the end.
+
+        `offset` itself where the system does not say.
+        """
         ...
 
     def truncate(self, size: int) -> None:

@@ -21,8 +21,25 @@ def digest_of(file: OpenFile) -> str:
 
 
 def hashed(file: OpenFile) -> ContentHasher:
-    """All of `file`, read once: its digest and those of its blocks."""
+    """All of `file` that was there when it was opened, read once: its digest and those of its blocks."""
     hasher = ContentHasher()
-    while piece := file.read_at(hasher.size, _PIECE):
-        hasher.update(piece)
+    while hash_on(file, hasher, end=file.fingerprint.size, budget=_PIECE):
+        pass
     return hasher
+
+
+def hash_on(file: OpenFile, hasher: ContentHasher, *, end: int, budget: int) -> int:
+    """Go on with what comes next in `file`, up to `end`, until at least `budget` bytes were read; how many bytes it went on.
+
+    None if it ends there, or was cut. Holes are not read: they count, but not against the budget.
+    """
+    begun = hasher.size
+    while hasher.size < end and budget > 0:
+        if end - hasher.size > BLOCK_BYTES:  # of a small file it is not worth asking
+            hasher.update_zeros(min(file.data_at(hasher.size), end) - hasher.size)
+        piece = file.read_at(hasher.size, min(_PIECE, end - hasher.size))
+        if not piece:
+            break
+        hasher.update(piece)
+        budget -= len(piece)
+    return hasher.size - begun

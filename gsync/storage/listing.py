@@ -13,12 +13,13 @@ import stat
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from gsync.core.blocks import CONTENT_MAX_BYTES
 from gsync.core.model import Fingerprint, Kind
 from gsync.core.names import OWN_FOLDER, RelPath
 from gsync.errors import NameRefused
 from gsync.storage.beneath import LastDirectory, open_beneath
 from gsync.storage.files import fingerprint_of
-from gsync.storage.filesystem import OTHER_MOUNT, TARGET_MAX_BYTES, UNREADABLE, Found, Skip, Skipped, never
+from gsync.storage.filesystem import OTHER_MOUNT, TARGET_MAX_BYTES, TOO_LARGE, UNREADABLE, Found, Skip, Skipped, never
 
 _WORDS: Final = {
     stat.S_IFLNK: "a link",
@@ -173,6 +174,8 @@ class Lister:
             return Skipped(name=path, reason=OTHER_MOUNT, hides=path)
         if skip(path, kind):
             return None
+        if kind is Kind.FILE and status.st_size > CONTENT_MAX_BYTES:
+            return Skipped(name=path, reason=TOO_LARGE, hides=path)
         if kind is Kind.FILE and is_unreadable(path.name, dir_fd=dir_fd):
             return Skipped(name=path, reason=UNREADABLE, hides=path)
         if kind is not Kind.LINK:

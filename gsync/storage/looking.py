@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from gsync.core.blocks import CONTENT_MAX_BYTES
 from gsync.core.model import Kind
 from gsync.core.names import RelPath
 from gsync.errors import FileVanished, PathRefused
 from gsync.storage.beneath import LastDirectory, open_beneath, open_directory
 from gsync.storage.files import fingerprint_of
-from gsync.storage.filesystem import OTHER_MOUNT, UNREADABLE, Found, Skipped
+from gsync.storage.filesystem import OTHER_MOUNT, TOO_LARGE, UNREADABLE, Found, Skipped
 from gsync.storage.listing import KINDS, is_unreadable, kind_of, link_found
 from gsync.storage.renames import Spot
 
@@ -65,6 +66,8 @@ class Looking:
         status = self.status(spot, *kinds)
         if status is not None and not stat.S_ISLNK(status.st_mode) and is_unreadable(spot.name, dir_fd=spot.dir_fd):
             raise PathRefused(f"{spot.name}: {UNREADABLE}")
+        if status is not None and stat.S_ISREG(status.st_mode) and status.st_size > CONTENT_MAX_BYTES:
+            raise PathRefused(f"{spot.name}: {TOO_LARGE}")
         return status
 
     def found(self, path: RelPath, spot: Spot) -> Found | None:

@@ -20,6 +20,9 @@ class MemoryFile:
     def read_at(self, offset: int, count: int) -> bytes:
         return self._node.content[offset : offset + count]
 
+    def data_at(self, offset: int) -> int:
+        return offset
+
     def fileno(self) -> int:
         raise io.UnsupportedOperation("a file in memory has no descriptor")
 
@@ -65,6 +68,9 @@ class MemoryStaged:
     def read_at(self, offset: int, count: int) -> bytes:
         self._on_call("read_at")
         return self._node.content[offset : offset + count]
+
+    def data_at(self, offset: int) -> int:
+        return offset
 
     def truncate(self, size: int) -> None:
         self._on_call("truncate")

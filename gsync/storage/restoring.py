@@ -81,7 +81,6 @@ class Restorer:
     def _copied(self, one: Trashed) -> str:
         """The staged name of a durable copy."""
         with self._trash.open(one) as source:
-            self._folder.require_space(source.fingerprint.size)
             staged = self._folder.stage()
             try:
                 self._copy(source, staged, one)
@@ -93,7 +92,13 @@ class Restorer:
         return staged.name
 
     def _copy(self, source: OpenFile, staged: Staged, one: Trashed) -> None:
-        while piece := source.read_at(staged.size, STEP_BYTES):
+        while True:
+            hole_end = min(source.data_at(staged.size), source.fingerprint.size)
+            if hole_end > staged.size:
+                staged.truncate(hole_end)
+            piece = source.read_at(staged.size, STEP_BYTES)
+            if not piece:
+                break
             staged.write(piece)
         if source.changed():
             raise FileChanged(f"{one.path}: it is still being changed in the trash")

@@ -132,7 +132,11 @@ class Trash:
                 continue
             with suppress(OSError):  # not a directory, or gone meanwhile
                 with self._opened(name) as fd:
-                    size = sum(status.st_size for _, status in _walk(fd) if stat.S_ISREG(status.st_mode))
+                    size = sum(
+                        min(status.st_size, status.st_blocks * 512)
+                        for _, status in _walk(fd)
+                        if stat.S_ISREG(status.st_mode)
+                    )
                 box = parse_box(name, size=size)
                 if box is not None:
                     yield box

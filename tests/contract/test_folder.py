@@ -62,6 +62,21 @@ def test_an_open_file_reads_anywhere_and_nothing_past_its_end(place: Place) -> N
         assert file.fingerprint.size == 10
 
 
+def test_a_file_never_tells_of_a_hole_where_data_is(place: Place) -> None:
+    content = b"x" + bytes(300_000) + b"y" * 5000 + bytes(200_000)
+    place.save("a.txt", content)
+    staged = place.folder.stage()
+    for start in range(0, len(content), 50_000):
+        staged.write(content[start : start + 50_000])
+    with place.folder.open(A) as file:
+        for one in (file, staged):
+            for offset in range(0, len(content), 999):
+                data = one.data_at(offset)
+                assert offset <= data <= len(content)
+                assert not content[offset:data].strip(b"\0")
+    staged.close()
+
+
 def test_an_open_file_notices_that_it_was_written_into(place: Place) -> None:
     place.save(A, b"before")
     with place.folder.open(A) as file:

@@ -103,6 +103,46 @@ def test_a_tree_with_one_of_everything_stands_everywhere_as_it_was_made(trio: Tr
     assert (cleo / "sparse").stat().st_size == 8 * MIB
 
 
+def test_a_tebibyte_of_holes_is_synced_in_moments_and_takes_no_room(trio: Trio) -> None:
+    places = trio.places
+    before = trio.received()
+    with (places[0] / "huge").open("wb") as file:
+        file.seek(2**39)
+        file.write(b"in the middle of nothing")
+        file.truncate(2**40)
+    for place, peer in zip(places[1:], trio.peers[1:], strict=True):
+        peer.until(lambda place=place: (place / "huge").exists(), "the huge file")
+    for peer in trio.peers:
+        live.settles(peer)
+    with (places[1] / "huge").open("r+b") as file:  # ours took its name: an edit of it travels back
+        file.seek(2**40 - 5)
+        file.write(b"edit.")
+    eventually(lambda: _end_of(places[2] / "huge") == b"edit.", "the edit of the huge file")
+    for peer, place in zip(trio.peers, places, strict=True):
+        live.settles(peer)
+        status = (place / "huge").stat()
+        assert status.st_size == 2**40
+        assert status.st_blocks * 512 <= 4 * MIB
+        assert _end_of(place / "huge") == b"edit."
+        with (place / "huge").open("rb") as file:
+            file.seek(2**39)
+            assert file.read(24) == b"in the middle of nothing"
+    lists_and_blocks = 2 * 2 * (2**20 * 32 + MIB)
+    assert trio.received() - before <= lists_and_blocks + ALMOST_NOTHING
+    for peer, place in zip(trio.peers, places, strict=True):
+        (place / "huge").unlink(missing_ok=True)
+        live.settles(peer)
+    for peer in trio.peers:  # other tests look at every byte that is in the trash
+        shutil.rmtree(peer.folder / ".gsync" / "trash")
+        (peer.folder / ".gsync" / "trash").mkdir(mode=0o700)
+
+
+def _end_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(-5, os.SEEK_END)
+        return file.read()
+
+
 ODD_NAMES = (
     "with spaces  and more ",
     "-rf",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gsync.core.blocks import BLOCK_BYTES, ContentHasher, block_digest
+from gsync.core.blocks import BLOCK_BYTES, ContentHasher, block_digest, zeros_digest
 from gsync.core.recipe import Missing, end_grid, start_grid
 
 MIB = BLOCK_BYTES
@@ -47,7 +49,7 @@ OLD = pattern(6, 1000)
         ("nothing", OLD, []),
         ("a byte at the start", b"x" + OLD, [0]),
         ("a byte less at the start", OLD[1:], []),
-        ("a MiB at the start", bytes(MIB) + OLD, [0]),
+        ("a MiB of zeros at the start", bytes(MIB) + OLD, []),
         ("a MiB at the end", OLD + OLD[:MIB], [6, 7]),
         ("a byte at the end", OLD + b"x", [6]),
         ("one block in place", OLD[: 2 * MIB] + b"x" * MIB + OLD[3 * MIB :], [2]),
@@ -75,11 +77,56 @@ def test_a_block_that_stands_at_several_places_is_found_at_all_of_them() -> None
 def test_blocks_of_zeros_are_known_without_a_look() -> None:
     content = bytes(2 * MIB) + OLD[:MIB] + bytes(MIB) + bytes(5)
     missing = Missing(digests(content), size=len(content))
-    assert missing.zeros() == [0, 1, 3]
-    missing.found(1)
-    assert missing.zeros() == [0, 3]
+    assert missing.zero_runs == (range(2), range(3, 4), range(4, 5))
+    assert list(missing) == [2]
     assert 1 not in missing
-    assert len(missing) == 4
+
+
+@pytest.mark.parametrize("blocks", [1023, 1024, 1025, 2048, 3000])
+def test_a_long_run_of_zeros_is_one(blocks: int) -> None:
+    hasher = ContentHasher()
+    hasher.update(b"x" * MIB)
+    hasher.update_zeros(blocks * MIB)
+    hasher.update(b"x")
+    missing = Missing(b"".join(hasher.blocks()), size=hasher.size)
+    assert missing.zero_runs == (range(1, blocks + 1),)
+    assert list(missing) == [0, blocks + 1]
+
+
+def test_a_short_last_block_with_the_digest_of_a_whole_one_is_not_believed() -> None:
+    missing = Missing(zeros_digest(MIB) * 2, size=MIB + 5)
+    assert missing.zero_runs == (range(1),)
+    assert list(missing) == [1]
+
+
+def in_holes(content: bytes) -> Callable[[int], int]:
+    """What a file would say that stores no pages of zeros."""
+
+    def data_at(offset: int) -> int:
+        while offset < len(content) and not content[offset : offset // 4096 * 4096 + 4096].strip(b"\0"):
+            offset = min(len(content), offset // 4096 * 4096 + 4096)
+        return offset
+
+    return data_at
+
+
+PAGES = st.lists(st.sampled_from([(1, 300), (0, 300), (1, 3), (0, 70), (0, 1000)]), max_size=6)
+
+
+@given(PAGES, st.integers(0, 3 * MIB), st.integers(1, 4095))
+def test_holes_are_passed_over_and_nothing_else_is(pages: list[tuple[int, int]], size: int, rest: int) -> None:
+    content = b"".join(bytes([byte]) * (4096 * count) for byte, count in pages) + b"x" * rest
+    for some, all_ in (
+        (start_grid(old_size=len(content), data_at=in_holes(content)), start_grid(old_size=len(content))),
+        (
+            end_grid(old_size=len(content), size=size, data_at=in_holes(content)),
+            end_grid(old_size=len(content), size=size),
+        ),
+    ):
+        looked_at = list(some)
+        passed_over = [spot for spot in all_ if spot not in looked_at]
+        assert all(not content[spot.offset : spot.offset + spot.count].strip(b"\0") for spot in passed_over)
+        assert all(content[spot.offset : spot.offset + spot.count].strip(b"\0") for spot in looked_at)
 
 
 @given(st.integers(0, 4 * MIB), st.integers(0, 4 * MIB))

@@ -54,7 +54,7 @@ def tasks() -> Iterator[TaskGroup]:
         tasks.stop()
 
 
-@pytest.mark.parametrize(("content", "pauses"), [(LARGE, 3), (b"few", 0), (b"", 0)])
+@pytest.mark.parametrize(("content", "pauses"), [(LARGE, 2), (b"few", 0), (b"", 0)])
 def test_a_file_is_read_in_slices_and_its_list_is_kept(
     content: bytes, pauses: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from gsync.errors import NoSpace, StorageError
 from gsync.storage import files
-from gsync.storage.files import WRITEBACK_EVERY_BYTES, DiskFile, DiskStaged, fingerprint_of
+from gsync.storage.files import HOLE_MIN_BYTES, WRITEBACK_EVERY_BYTES, DiskFile, DiskStaged, fingerprint_of
 
 
 @pytest.fixture
@@ -27,6 +27,48 @@ def test_a_short_write_is_gone_on_with(staged: DiskStaged, tmp_path: Path, monke
     staged.write(b"0123456789")
     assert (tmp_path / "s").read_bytes() == b"0123456789"
     assert staged.size == 10
+
+
+@pytest.mark.parametrize("count", [HOLE_MIN_BYTES - 1, HOLE_MIN_BYTES, 5 * HOLE_MIN_BYTES])
+def test_zeros_that_are_added_read_the_same_and_long_ones_take_no_room(
+    staged: DiskStaged, tmp_path: Path, count: int
+) -> None:
+    staged.write(b"x")
+    staged.write(memoryview(bytes(count)))
+    assert staged.size == count + 1
+    assert (tmp_path / "s").read_bytes() == b"x" + bytes(count)
+    staged.write(b"y")
+    assert (tmp_path / "s").read_bytes() == b"x" + bytes(count) + b"y"
+    stored = (tmp_path / "s").stat().st_blocks * 512
+    assert stored <= 2 * HOLE_MIN_BYTES or count < HOLE_MIN_BYTES
+
+
+def test_data_is_found_behind_holes_and_the_end_behind_the_last(staged: DiskStaged) -> None:
+    staged.truncate(9 * HOLE_MIN_BYTES)
+    staged.write_at(4 * HOLE_MIN_BYTES, b"x")
+    if staged.data_at(0) == 0:
+        pytest.skip("this file system knows no holes")
+    assert staged.data_at(5) == 4 * HOLE_MIN_BYTES
+    assert staged.data_at(4 * HOLE_MIN_BYTES) == 4 * HOLE_MIN_BYTES
+    assert staged.data_at(8 * HOLE_MIN_BYTES) == 9 * HOLE_MIN_BYTES
+    assert staged.data_at(99 * HOLE_MIN_BYTES) == 99 * HOLE_MIN_BYTES
+
+
+@pytest.mark.parametrize(("number", "answer"), [(errno.EINVAL, 5), (errno.ENXIO, 9), (errno.EIO, None)])
+def test_where_the_system_tells_of_no_holes_there_is_data(
+    staged: DiskStaged, monkeypatch: pytest.MonkeyPatch, number: int, answer: int | None
+) -> None:
+    staged.truncate(9)
+
+    def refuse(fd: int, offset: int, how: int) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(files.os, "lseek", refuse)
+    if answer is None:
+        with pytest.raises(StorageError):
+            staged.data_at(5)
+    else:
+        assert staged.data_at(5) == answer
 
 
 @pytest.mark.parametrize(("number", "kind"), [(errno.ENOSPC, NoSpace), (errno.EIO, StorageError)])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gsync.core.blocks import CONTENT_MAX_BYTES
 from gsync.core.model import Kind
 from gsync.core.names import PATH_MAX_BYTES, RelPath
 from gsync.storage import listing as module
@@ -239,3 +240,18 @@ def make_chain(path: Path, count: int) -> None:
         os.close(fd)
         fd = below
     os.close(fd)
+
+
+@pytest.mark.parametrize(("size", "is_told"), [(CONTENT_MAX_BYTES, True), (CONTENT_MAX_BYTES + 1, False)])
+def test_what_has_no_block_list_is_left_alone_and_that_is_said(tmp_path: Path, size: int, is_told: bool) -> None:
+    with (tmp_path / "huge").open("wb") as file:
+        file.truncate(size)
+    root_fd = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        (seen,) = Lister(root_fd).listing()
+        if is_told:
+            assert isinstance(seen, Found)
+        else:
+            assert seen == Skipped(name="huge", reason="larger than 2 TiB", hides=RelPath("huge"))
+    finally:
+        os.close(root_fd)
