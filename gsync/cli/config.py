@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 import gsync
 from gsync.cli.exits import UsageError
@@ -20,8 +21,7 @@ MOST_FETCHES: Final = 256
 LONGEST_NAME: Final = 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
+class Output(Struct, frozen=True, kw_only=True):
     """How to talk."""
 
     json: bool
@@ -31,8 +31,7 @@ class Output:
     log_file: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunConfig:
+class RunConfig(Struct, frozen=True, kw_only=True):
     """The main command's options, each valid by itself."""
 
     tracker: Endpoint | None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
+
+from msgspec.structs import fields
 
 from gsync.cli.exits import output_errors
 from gsync.core.names import Endpoint

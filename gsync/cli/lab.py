@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TextIO, TypeVar
+
+from msgspec import Struct
 
 from gsync.cli.exits import Exit, UsageError
 from gsync.cli.text import count, duration, shown
@@ -53,8 +54,7 @@ LONGEST_S: Final = 7 * 86_400
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """What the words ask for."""
 
     points: tuple[Point, ...]

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from gsync.cli.exits import UsageError
 from gsync.cli.usage import Words, choice_of, did_you_mean, number_of, port_of
@@ -25,8 +26,7 @@ NEIGHBOURS_MAX: Final = 64
 """Addresses on one command line."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OverlayConfig:
+class OverlayConfig(Struct, frozen=True, kw_only=True):
     """Who the neighbours are, by name or, without a tracker, by address; and how copies are kept."""
 
     topology: Topology | Shape

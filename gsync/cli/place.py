@@ -11,9 +11,10 @@ import os
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from gsync.cli.exits import NotRunningHere, UsageError
 from gsync.cli.usage import Words
@@ -31,8 +32,7 @@ COMMON_OPTIONS: Final = """\
 """The options of every command that looks at a peer; they end its text."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(Struct, frozen=True, kw_only=True):
     """A folder, and the directory from which names are meant."""
 
     folder: Path

@@ -11,9 +11,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace
 
 from gsync.cli.config import LONGEST_TIMEOUT_S, MOST_FETCHES
 from gsync.cli.exits import Exit, UsageError
@@ -150,7 +152,7 @@ def verdict(report: Report) -> Exit:
 def plain(report: Report) -> dict[str, Any]:
     """The report as plain JSON values."""
     rates = {"files_per_s": report.files_per_s, "bytes_per_s": report.bytes_per_s, "is_flat": report.is_flat}
-    return {**asdict(report), **rates, "exit": int(verdict(report))}
+    return {**msgspec.to_builtins(report), **rates, "exit": int(verdict(report))}
 
 
 def table(report: Report) -> Iterator[str]:

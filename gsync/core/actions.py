@@ -8,8 +8,9 @@ again: all paths of it, where it is a Relocate.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
+
+from msgspec import Struct, field
 
 from gsync.core.model import FileMeta, Offer, Record, Tombstone
 from gsync.core.names import RelPath
@@ -29,8 +30,7 @@ class Displaced(Enum):
     """It lost a conflict: it stays in the folder under its conflict name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fetch:
+class Fetch(Struct, frozen=True, kw_only=True, gc=False):
     """Bring this offer's content and put it in place of `expected` (None: of nothing).
 
     `version` is what it is published as: the offer's, or the join of both where a conflict is settled by it. `path` differs from
@@ -49,8 +49,7 @@ class Fetch:
         return self.settles or self.offer.version
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MakeDirectory:
+class MakeDirectory(Struct, frozen=True, kw_only=True, gc=False):
     """Let a directory stand at `path`, in place of `expected` (a file or link; None: of nothing)."""
 
     path: RelPath
@@ -60,8 +59,7 @@ class MakeDirectory:
     displaced: Displaced = Displaced.TRASH
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MakeLink:
+class MakeLink(Struct, frozen=True, kw_only=True, gc=False):
     """Let a symlink with the record's target stand at `path`, in place of `expected` (None: of nothing)."""
 
     path: RelPath
@@ -71,8 +69,7 @@ class MakeLink:
     displaced: Displaced = Displaced.TRASH
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remove:
+class Remove(Struct, frozen=True, kw_only=True, gc=False):
     """Take `expected` away from `path`: a file or link goes to the trash, a directory is removed if nothing is left in it."""
 
     path: RelPath
@@ -82,16 +79,14 @@ class Remove:
     """Never CONFLICT_COPY."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bury:
+class Bury(Struct, frozen=True, kw_only=True, gc=False):
     """Nothing stands at `path` here; remember the deletion, so that others can be told of it."""
 
     path: RelPath
     tombstone: Tombstone
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adopt:
+class Adopt(Struct, frozen=True, kw_only=True, gc=False):
     """Both sides have the same content already: only versions (and for a native record mtime and exec bit) move.
 
     The local entry takes `version`, and the synced tree with it. `record` is None where classic peers agree.
@@ -103,16 +98,14 @@ class Adopt:
     expected: FileMeta | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reassert:
+class Reassert(Struct, frozen=True, kw_only=True, gc=False):
     """What stands here stays although a deletion that does not know it arrived: it takes `version`, which is newer than that."""
 
     path: RelPath
     version: Version
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Relocate:
+class Relocate(Struct, frozen=True, kw_only=True, gc=False):
     """A file, a link, or a directory with all that is in it was renamed elsewhere: do the same here, as one rename.
 
     `entries` are what stands afterwards, by new path: the entry as it stands now under its old path, and the record that it takes.
@@ -124,8 +117,7 @@ class Relocate:
     buried: Mapping[RelPath, Tombstone] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Relocated:
+class Relocated(Struct, frozen=True, kw_only=True, gc=False):
     """One entry of a relocation: where it stands, what stands there now, and what it becomes."""
 
     source: RelPath
@@ -134,8 +126,7 @@ class Relocated:
     author: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refuse:
+class Refuse(Struct, frozen=True, kw_only=True, gc=False):
     """This offer is not taken, and a person should be told why."""
 
     path: RelPath
@@ -146,8 +137,7 @@ class Refuse:
 Action = Fetch | MakeDirectory | MakeLink | Remove | Bury | Adopt | Reassert | Relocate | Refuse
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True, gc=False):
     """The actions for some paths, in path order."""
 
     actions: tuple[Action, ...] = ()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 RECORDS_MAX: Final = 3_000_000
 """Different records that are held, of all paths."""
@@ -15,8 +16,7 @@ SPELLED_MAX_BYTES: Final = 1024 * 1024 * 1024
 """What all records may take, as they are spelled."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
+class Room(Struct, frozen=True, kw_only=True):
     """How much a registry holds at most."""
 
     records: int = RECORDS_MAX

@@ -7,7 +7,6 @@ records are spelled bytes, holders are bits of an integer. Pure; called by `core
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from msgspec import Struct
@@ -28,8 +27,7 @@ UNSEEN: Final = -1
 """Instead of an mtime, for what classic askers are not told."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spelling:
+class Spelling(Struct, frozen=True):
     """How a record is turned to bytes and back; two of one record may be spelled differently, the bytes of one mean one."""
 
     spell: Callable[[Record], bytes]
@@ -99,8 +97,7 @@ class Claims(Claim, gc=False):
 _NOTHING: Final = Claim(b"", 0, UNSEEN, False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class Told(Struct, frozen=True, kw_only=True):
     """What there is to say about a path: the spelled record that wins, b"" where it is lost, and the numbers of a few holders."""
 
     path: RelPath

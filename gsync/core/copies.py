@@ -26,8 +26,10 @@ Every mode forwards what others flood, remembers the highest version that it hea
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gsync.core.model import Record
 from gsync.core.names import PeerName, RelPath
@@ -81,8 +83,7 @@ class Mode(StrEnum):
         return self in {Mode.PULL, Mode.HYBRID}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Copy:
+class Copy(Struct, frozen=True, kw_only=True):
     """A copy as it can be shown; `until` is the end of its TTR, `origin` who made it, where those are known."""
 
     state: CopyState
@@ -93,8 +94,7 @@ class Copy:
     origin: PeerName | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
+class Heard(Struct, frozen=True, kw_only=True):
     """What came of an invalidation: forward it if it `is_news`; `changed` says whether the copy here is in another state now.
 
     `reason` is why it was not believed, for the log.
@@ -106,8 +106,7 @@ class Heard:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ruling:
+class Ruling(Struct, frozen=True, kw_only=True):
     """What somebody says about a version that he was asked about: it holds for `ttr_s` more, or there is something `newer`.
 
     Neither means that he does not know. `is_newer_here` asks whoever sends it to put in the record of the own trees as `newer`.
@@ -120,8 +119,7 @@ class Ruling:
     is_newer_here: bool = False
 
 
-@dataclass(slots=True)
-class Held:
+class Held(Struct):
     """A copy as its table keeps it. While it is fetched anew it keeps its state, to which a failed fetch returns."""
 
     version: Version

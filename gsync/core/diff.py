@@ -25,8 +25,10 @@ must leave out what was published since the scan began: those paths are still fo
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from gsync.core.blocks import digest_of_bytes
 from gsync.core.model import BuriedTree, FileMeta, Fingerprint, Kind, LocalTree, Tombstone
@@ -39,8 +41,7 @@ _NOTHING_BURIED: Final[BuriedTree] = {}
 _NOTHING_MOVED: Final[Mapping[RelPath, RelPath]] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Seen(Struct, frozen=True, kw_only=True, gc=False):
     """What a scan saw at a path; `digest` is "" where nobody has read it, or while it is being written."""
 
     fingerprint: Fingerprint
@@ -48,8 +49,7 @@ class Seen:
     digest: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
+class Changes(Struct, frozen=True, kw_only=True, gc=False):
     """What the index must learn: new entries for `changed` paths (the version may be the old one), tombstones for those gone."""
 
     changed: Mapping[RelPath, FileMeta]

@@ -23,10 +23,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from json.encoder import encode_basestring_ascii
 from typing import Final
+
+from msgspec import Struct
 
 from gsync.core.holders import FRONT, Holder, HolderRow, Offered, PeerId, numbers_of
 from gsync.core.names import Endpoint, RelPath
@@ -42,8 +43,7 @@ PAIRS_MAX: Final = 16_000_000
 """Announced (name, peer) pairs: 128 MB of arrays."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Admission:
+class Admission(Struct, frozen=True, kw_only=True):
     """What became of an announcement: `refused` of its files were left out, for `reason`."""
 
     taken: int

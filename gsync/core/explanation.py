@@ -5,9 +5,10 @@ Pure; built by whoever fulfils `web.controls.Controls` from its trees and its pl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import assert_never
+
+from msgspec import Struct
 
 from gsync.core.actions import (
     Action,
@@ -32,8 +33,7 @@ _SOURCES_SHOWN = 4
 _DIGEST_SHOWN = 11  # "b3:" and eight digits
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
+class Explanation(Struct, frozen=True, kw_only=True):
     """The answer of `gsync why`: a sentence each, "" where there is nothing to say."""
 
     path: RelPath

@@ -16,8 +16,9 @@ randomness is given. Owned by the peer's overlay.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Final, NewType, Protocol, TypeVar
+
+from msgspec import Struct, field
 
 from gsync.core.model import Record
 from gsync.core.names import PeerName, RelPath
@@ -50,8 +51,7 @@ class RandomBits(Protocol):
     def getrandbits(self, k: int, /) -> int: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
+class Spread(Struct, frozen=True, kw_only=True):
     """What to do with a query: answer it if it `is_new`, forward it to these with this `ttl`."""
 
     is_new: bool
@@ -59,20 +59,17 @@ class Spread:
     ttl: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mine:
+class Mine(Struct, frozen=True, kw_only=True):
     """A hit for a question of our own."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Back:
+class Back(Struct, frozen=True, kw_only=True):
     """A hit to be passed on to this neighbour, from whom its query came."""
 
     to: PeerName
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dropped:
+class Dropped(Struct, frozen=True, kw_only=True):
     """A hit that goes nowhere, which is nobody's fault."""
 
     reason: str
@@ -81,8 +78,7 @@ class Dropped:
 Way = Mine | Back | Dropped
 
 
-@dataclass(slots=True)
-class _Asked:
+class _Asked(Struct):
     """What is remembered of a query; `came_from` is None for one of our own."""
 
     came_from: PeerName | None
@@ -168,8 +164,7 @@ def new_message_id(rng: RandomBits) -> MessageId:
     return MessageId(f"{rng.getrandbits(128):032x}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(Struct, frozen=True, kw_only=True):
     """A hit as whoever asked weighs it."""
 
     record: Record

@@ -7,7 +7,8 @@ Values only, made for whoever asks and kept by nobody. How a query spreads is `c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from gsync.core.copies import CopyState, Mode
 from gsync.core.model import Kind
@@ -15,8 +16,7 @@ from gsync.core.names import Endpoint, PeerName, RelPath
 from gsync.core.versions import Version
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoundCopy:
+class FoundCopy(Struct, frozen=True, kw_only=True):
     """A copy that answered a search: `hops` links away, after `ms` milliseconds; `ttr_s` is how long it can still be believed."""
 
     path: RelPath
@@ -37,8 +37,7 @@ class FoundCopy:
     ms: float = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Got:
+class Got(Struct, frozen=True, kw_only=True):
     """What became of one name that was to be got or freed; `reason` is why it was not, "" when it was.
 
     `output` is the file that was written instead of the one in the folder; `holder` None is this peer itself, or nobody.
@@ -51,8 +50,7 @@ class Got:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refreshed:
+class Refreshed(Struct, frozen=True, kw_only=True):
     """How a copy stands after its origin, or whoever knows more, was asked: EXPIRED when nobody answered."""
 
     path: RelPath
@@ -60,16 +58,14 @@ class Refreshed:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Marked:
+class Marked(Struct, frozen=True, kw_only=True):
     """A copy that was given a new version at its origin, and that version."""
 
     path: RelPath
     version: Version
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CopySeen:
+class CopySeen(Struct, frozen=True, kw_only=True):
     """How far the copy at `path` can be believed, why, and since when (wall clock; 0 where nobody knows).
 
     `ttr_s` is what is left of the time for which it is believed without asking; 0 where no such time is set.
@@ -83,8 +79,7 @@ class CopySeen:
     origin: PeerName | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NeighbourSeen:
+class NeighbourSeen(Struct, frozen=True, kw_only=True):
     """A neighbour in the overlay: where it is, None while nobody knows; whether the link to it stands, and if not, why."""
 
     name: PeerName
@@ -93,8 +88,7 @@ class NeighbourSeen:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OverlaySeen:
+class OverlaySeen(Struct, frozen=True, kw_only=True):
     """This peer in the overlay; `counts` are the messages so far, by their kind."""
 
     name: PeerName

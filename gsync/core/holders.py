@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from gsync.core.names import Endpoint
 
@@ -26,15 +27,13 @@ FRONT: Final = 32
 with the same files costs nobody a new encoding."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class PeerId:
+class PeerId(Struct, frozen=True, order=True):
     """One peer among those of a directory; the number is its caller's choice."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Holder:
+class Holder(Struct, frozen=True, kw_only=True, eq=False):
     """A peer from which files can be fetched, as it announced itself; the same only as itself, so that rows of them hash fast."""
 
     peer: PeerId
@@ -43,8 +42,7 @@ class Holder:
     speaks_native: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offered:
+class Offered(Struct, frozen=True, kw_only=True):
     """The latest version of a name, and up to `FRONT` of its holders; at least one, the longest there first."""
 
     mtime_s: int

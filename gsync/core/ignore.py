@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Final
 
+from msgspec import Struct
+
 from gsync.core.model import Kind
 from gsync.core.names import RelPath
 from gsync.core.patterns import Pattern, parse_line
@@ -80,8 +82,7 @@ class RuleFile:
         return cls(patterns=tuple(patterns), trouble=trouble, maybe=_union(one.last.pattern for one in patterns))
 
 
-@dataclass(frozen=True, slots=True)
-class _Placed:
+class _Placed(Struct, frozen=True):
     """A file of rules, the directory it speaks of with a slash at its end ("" at the top), and where it stands, for people."""
 
     file: RuleFile
@@ -99,8 +100,7 @@ class _Placed:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Within:
+class _Within(Struct, frozen=True):
     """What holds for everything in a directory: it is ignored, or these files speak of it, the one with the last word first."""
 
     is_ignored: bool

@@ -8,10 +8,11 @@ file beside the copy that begins and ends alike is meant. Pure; called by whoeve
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import count
 from typing import Final
+
+from msgspec import Struct
 
 from gsync.core.conflicts import EXTENSION_MAX_BYTES, is_conflict_copy, plain_name
 from gsync.core.model import LocalTree
@@ -38,8 +39,7 @@ class Keep(StrEnum):
     """The file stays as it is; the copy gets a plain name beside it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConflictWaiting:
+class ConflictWaiting(Struct, frozen=True, kw_only=True):
     """A conflict copy, and the file that it lost against, if that still stands."""
 
     copy: RelPath
@@ -51,8 +51,7 @@ class ConflictWaiting:
     against_mtime_ns: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class Kept(Struct, frozen=True, kw_only=True):
     """A conflict that a person has settled: what stands where now, and where the other content is."""
 
     copy: RelPath

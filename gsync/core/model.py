@@ -12,8 +12,9 @@ all room borders.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.versions import Version
@@ -27,8 +28,7 @@ class Kind(StrEnum):
     LINK = "link"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fingerprint:
+class Fingerprint(Struct, frozen=True, kw_only=True, gc=False):
     """What tells an untouched file from a changed one without reading it; straight from fstat.
 
     `ctime_ns` is part of it when two scans are compared, but never after a rename of ours, which sets it.
@@ -51,8 +51,7 @@ class Fingerprint:
         return bool(self.mode & 0o100)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileMeta:
+class FileMeta(Struct, frozen=True, kw_only=True, gc=False):
     """What stands at a path of this folder: what the disk shows, its version, and its digest once it has been read whole.
 
     `digest` is `b3:` and 64 hex digits (core/blocks.py), "" while unknown and for a directory; that of a link is the digest of
@@ -72,8 +71,7 @@ class FileMeta:
         return self.fingerprint.kind
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tombstone:
+class Tombstone(Struct, frozen=True, kw_only=True, gc=False):
     """A deletion: what was here is gone, at this version; it keeps what it was.
 
     `leftover_inode` is that of a directory which could not be removed here, because it holds things that are not synced.
@@ -89,8 +87,7 @@ class Tombstone:
 Entry = FileMeta | Tombstone
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(Struct, frozen=True, kw_only=True, gc=False):
     """One fact about a path, as it travels between our own: in snapshots, deltas, hits, invalidations (PROTOCOL.md, "Records").
 
     `size`, `mtime_ns` and `executable` are those of a file; `author` made the last step of `version`.
@@ -109,8 +106,7 @@ class Record:
     moved_from: RelPath | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Source(Struct, frozen=True, kw_only=True, gc=False):
     """A peer that offers an entry; `speaks_gsync` is true when the tracker marked it as one of ours (edition 2 and more)."""
 
     endpoint: Endpoint
@@ -118,8 +114,7 @@ class Source:
     speaks_native: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class Offer(Struct, frozen=True, kw_only=True, gc=False):
     """A version of a path that others have, and the sources that have it, the tracker's choice first.
 
     `record` is None for what only classic peers offer: then nothing but the mtime in `version` is known. The sources of a

@@ -22,8 +22,10 @@ name, and both are kept. Pure; called by the planner.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gsync.core.actions import Action, Adopt, Bury, Fetch, MakeLink, Relocate, Relocated
 from gsync.core.model import FileMeta, Kind, Offer, Record, Tombstone
@@ -75,8 +77,7 @@ def with_moved_edits(
     return after
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Split:
+class _Split(Struct, frozen=True, kw_only=True):
     """One file of which two people had a different idea."""
 
     old: RelPath

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from typing import Final, Self
+
+from msgspec import Struct
 
 from gsync.errors import NameRefused
 
@@ -147,8 +148,7 @@ class PeerName(str):
         return cls(text)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True, order=True, gc=False):
     """Where to connect: a numeric IP address in its normal spelling, and a port from 1 to 65535."""
 
     ip: str

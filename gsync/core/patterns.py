@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 _POSIX: Final = {
     "alpha": "a-zA-Z",
@@ -33,8 +34,7 @@ _POSIX: Final = {
 _ANY: Final = re.compile(".*", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pattern:
+class Pattern(Struct, frozen=True, kw_only=True):
     """What one line means: the components to match, None for any number of directories; `negated` takes back what others said."""
 
     components: tuple[re.Pattern[str] | None, ...]

@@ -8,8 +8,9 @@ A batch of small files takes one place, and keeps it until the last of them has 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from gsync.core.actions import Fetch
 from gsync.core.model import Kind, Source
@@ -34,8 +35,7 @@ Line = OrderedDict[RelPath, None]
 """An ordered set, from whose front hundred thousands are taken: a dict would pass over the gaps again each time."""
 
 
-@dataclass(slots=True)
-class Lane:
+class Lane(Struct):
     """One source, what waits for it, and how it has done so far."""
 
     source: Source
@@ -53,8 +53,7 @@ class Lane:
         return bool(self.waiting or self.small)
 
 
-@dataclass(slots=True)
-class Place:
+class Place(Struct):
     """What one fetch, or one batch, takes; free again when nothing is `left` of it."""
 
     left: int

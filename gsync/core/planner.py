@@ -37,8 +37,10 @@ together; a plan after it was carried out is empty. Called by `peer.syncer`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from typing import Final, assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gsync.core.actions import (
     Action,
@@ -68,8 +70,7 @@ __all__ = ["FUTURE_TOLERANCE_S", "Policy", "plan"]
 _NOTHING_BURIED: Final[BuriedTree] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(Struct, frozen=True, kw_only=True):
     """What the planner is told of the world: the wall clock in seconds, who we are, whether we take what others have, and which
     names are left alone.
     """

@@ -8,8 +8,9 @@ rests, longer each time, and begins again: a poll that fails is never the last o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from gsync.core.backoff import Random, backoff_s
 from gsync.core.names import PeerName, RelPath
@@ -30,16 +31,14 @@ REST_CAP_S: Final = 60.0
 """How long a copy rests about which nobody could say anything: at most a minute after its origin is back it is valid again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PollBatch:
+class PollBatch(Struct, frozen=True, kw_only=True):
     """Ask `source` whether these are still the latest versions."""
 
     source: PeerName
     asks: tuple[tuple[RelPath, Version], ...]
 
 
-@dataclass(slots=True)
-class _Doubt:
+class _Doubt(Struct):
     """A path that is asked about; `turn` is which of its sources, None while it rests."""
 
     version: Version
@@ -48,8 +47,7 @@ class _Doubt:
     failures: int = 0
 
 
-@dataclass(slots=True)
-class _Line:
+class _Line(Struct):
     """What waits for one source, and what is under way there since `asked_at`."""
 
     waiting: dict[RelPath, None] = field(default_factory=dict)

@@ -9,8 +9,9 @@ start and from its end. What is found is known by its digest, wherever it lies. 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from gsync.core.blocks import BLOCK_BYTES, BLOCK_DIGEST_BYTES, block_count, block_size, zeros_digest
 
@@ -21,8 +22,7 @@ _STRETCH: Final = 1024
 """Digests that are compared at once."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spot:
+class Spot(Struct, frozen=True, kw_only=True):
     """A place in a local file at which a block may be."""
 
     offset: int

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from operator import xor
 from typing import Final
+
+from msgspec import Struct
 
 from gsync.core.marks import digest_text
 from gsync.core.names import RelPath
@@ -33,8 +34,7 @@ SPANS_MAX: Final = 64
 """Ranges in one answer; `wire.overlay.RANGES_MAX`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class Span(Struct, frozen=True, kw_only=True):
     """The paths from `start` up to, not including, `end` ("" for no end): how many are known, and the digest of their records."""
 
     start: str = ""
@@ -43,8 +43,7 @@ class Span:
     count: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """What is said of ranges that differ, as much as one message takes: `marks` are all paths of the ranges that are `listed`."""
 
     spans: tuple[Span, ...] = ()
@@ -52,8 +51,7 @@ class Answer:
     marks: tuple[tuple[RelPath, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class Difference(Struct, frozen=True, kw_only=True):
     """Paths whose records we tell them, and paths whose records we want, in order; a path that both have otherwise is in both."""
 
     tell: tuple[RelPath, ...] = ()

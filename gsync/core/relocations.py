@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gsync.core.actions import Action, Fetch, MakeDirectory, MakeLink, Relocate, Relocated, Remove
 from gsync.core.model import Kind, Tombstone
@@ -67,8 +68,7 @@ def with_renames(actions: Mapping[RelPath, Action], picture: Picture, decide: De
     return after
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Pair:
+class _Pair(Struct, frozen=True, kw_only=True):
     entry: Relocated
     tombstone: Tombstone
 

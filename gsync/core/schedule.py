@@ -12,9 +12,10 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
+
+from msgspec import Struct
 
 from gsync.core.actions import Fetch
 from gsync.core.backoff import Random, backoff_s
@@ -42,24 +43,21 @@ class Blame(Enum):
     PATH = auto()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
+class Assignment(Struct, frozen=True, kw_only=True, gc=False):
     """A fetch that should start now, from this source."""
 
     fetch: Fetch
     source: Source
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class Batch(Struct, frozen=True, kw_only=True, gc=False):
     """Small files that should be asked for now, together, from this source, which speaks native."""
 
     fetches: tuple[Fetch, ...]
     source: Source
 
 
-@dataclass(slots=True)
-class _Pending:
+class _Pending(Struct):
     fetch: Fetch
     untried: set[Endpoint]
     active_at: Endpoint | None = None

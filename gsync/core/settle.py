@@ -18,9 +18,10 @@ Pure: the time is an argument. The watcher makes the hints, the indexer keeps on
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
+
+from msgspec import Struct
 
 from gsync.core.names import RelPath
 from gsync.core.recent import Recent
@@ -63,8 +64,7 @@ class What(Enum):
     """A directory was made there or moved there: it is not watched yet, so all that is in it must be looked at."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hint:
+class Hint(Struct, frozen=True, kw_only=True):
     """Something may have changed at `path`, None: anywhere, for hints were lost. `came_from`: the name it had before."""
 
     path: RelPath | None
@@ -72,8 +72,7 @@ class Hint:
     came_from: RelPath | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Due:
+class Due(Struct, frozen=True, kw_only=True):
     """What is to be looked at now."""
 
     paths: frozenset[RelPath] = frozenset()
@@ -83,8 +82,7 @@ class Due:
         return self.everything or bool(self.paths)
 
 
-@dataclass(slots=True)
-class _Wait:
+class _Wait(Struct):
     first_s: float
     due_s: float
     floor_s: float
@@ -93,8 +91,7 @@ class _Wait:
     with_path: RelPath | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Pace:
+class _Pace(Struct, frozen=True):
     settle_s: float
     announced_s: float
 

@@ -20,9 +20,10 @@ kept: each picture is made when somebody asks. Made by whoever fulfils `web.cont
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct, field
 
 from gsync.core.model import Kind
 from gsync.core.names import Endpoint, RelPath
@@ -55,8 +56,7 @@ class Dialect(StrEnum):
     """Nothing was heard yet."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrackerSeen:
+class TrackerSeen(Struct, frozen=True, kw_only=True):
     """The tracker as this peer sees it; `reason` says why it is down."""
 
     endpoint: Endpoint
@@ -65,8 +65,7 @@ class TrackerSeen:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Here:
+class Here(Struct, frozen=True, kw_only=True):
     """What stands in the folder, counted."""
 
     files: int = 0
@@ -75,8 +74,7 @@ class Here:
     bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pending:
+class Pending(Struct, frozen=True, kw_only=True):
     """What keeps this folder from being the same as the others', as the loops of a peer count it.
 
     `same_directory` is whether the tracker's digest of its directory equals ours; None where it tells none (a classic one).
@@ -131,8 +129,7 @@ class Pending:
         return ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
+class Status(Struct, frozen=True, kw_only=True):
     """A peer at one moment: `gsync status`."""
 
     folder: str
@@ -161,8 +158,7 @@ class Status:
     """Why it is not in sync."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListedEntry:
+class ListedEntry(Struct, frozen=True, kw_only=True):
     """One line of `gsync ls`; `holders` are the others that have the newest version known."""
 
     path: RelPath
@@ -174,8 +170,7 @@ class ListedEntry:
     holders: tuple[Endpoint, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeerSeen:
+class PeerSeen(Struct, frozen=True, kw_only=True):
     """Another peer as the tracker tells of it: how many names it offers, and how many of them nobody else does."""
 
     endpoint: Endpoint
@@ -186,8 +181,7 @@ class PeerSeen:
     """Why nothing is fetched from it now."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogLine:
+class LogLine(Struct, frozen=True, kw_only=True):
     """Something that happened: an event's stable name and its facts, which are plain JSON values."""
 
     time_s: float
@@ -195,8 +189,7 @@ class LogLine:
     facts: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trashed:
+class Trashed(Struct, frozen=True, kw_only=True):
     """A file or link in the trash: in which box, since when, and the path that it had."""
 
     box: str
@@ -207,8 +200,7 @@ class Trashed:
     """Where a link leads; "" for a file."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Restored:
+class Restored(Struct, frozen=True, kw_only=True):
     """A file that was copied back from the trash; `displaced` is the name in the trash of what stood there."""
 
     path: RelPath

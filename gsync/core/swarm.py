@@ -8,8 +8,9 @@ each large content on its way.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
+
+from msgspec import Struct, field
 
 STEAL_MIN: Final = 8
 """A stretch is shared when at least so many blocks of it are left: a second connection for less does not pay."""
@@ -23,8 +24,7 @@ ASKERS_MAX: Final = 2
 S = TypeVar("S")
 
 
-@dataclass(slots=True)
-class _Asked(Generic[S]):
+class _Asked(Struct, Generic[S]):
     when: float
     sources: list[S] = field(default_factory=list)
 

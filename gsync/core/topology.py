@@ -10,12 +10,12 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import combinations, pairwise
 from typing import Final
 
 from blake3 import blake3
+from msgspec import Struct
 
 from gsync.core.names import PeerName
 from gsync.errors import ConfigError, NameRefused
@@ -37,8 +37,7 @@ class ShapeKind(StrEnum):
     RANDOM = "random"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
+class Shape(Struct, frozen=True, kw_only=True):
     """A kind of overlay; `degree` is how many neighbours each peer chooses in a random one."""
 
     kind: ShapeKind

@@ -19,9 +19,10 @@ joined in any order, are compared by `compare_vectors`: there the mtime is a cou
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Self
+
+from msgspec import Struct
 
 MTIME: Final = "mtime"
 """The key of the value that classic peers are told, in whole seconds."""
@@ -39,8 +40,7 @@ class Order(Enum):
     CONCURRENT = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(Struct, frozen=True, gc=False):
     """An immutable version vector; `counters` is sorted by author, `mtime_s` is what classic peers are told."""
 
     mtime_s: int

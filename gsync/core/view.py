@@ -7,9 +7,11 @@ Pure; the table of the states is in `core/status.py`. Loops over whole trees tak
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
 from heapq import merge
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gsync.core.conflicts import is_conflict_copy
 from gsync.core.model import BuriedTree, FileMeta, Kind, LocalTree, Offer, RemoteTree, SyncedTree, Tombstone
@@ -39,8 +41,7 @@ def nothing_ignored(path: RelPath, kind: Kind) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class View(Struct, frozen=True, kw_only=True):
     """The trees of a peer, and what its loops know beside them. The trees may go on changing between two questions."""
 
     local: LocalTree

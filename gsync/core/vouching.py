@@ -8,20 +8,18 @@ Vouching does not catch a living sender that cuts. Pure; owned by `peer.voucher`
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from gsync.core.names import Endpoint, RelPath
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Ticket:
+class Ticket(Struct, frozen=True, order=True):
     """The place of a connection, or of an end of file, in the order in which they happened."""
 
     number: int
 
 
-@dataclass(slots=True)
-class _Held:
+class _Held(Struct):
     nonempty: dict[RelPath, Ticket] = field(default_factory=dict)
     empty: dict[RelPath, Ticket] = field(default_factory=dict)
 

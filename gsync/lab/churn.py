@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from gsync.lab.tally import slope
 
@@ -28,8 +29,7 @@ _FLAT: Final[Mapping[str, tuple[float, float]]] = {
 """How much each may grow over what is left of the run: an allowance, and a share of its level."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Growth:
+class Growth(Struct, frozen=True, kw_only=True):
     """What one thing did in the process where it grew most: its mean level, and the slope over the run without warm-up."""
 
     process: str

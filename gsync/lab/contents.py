@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Final
 
 from blake3 import blake3
+from msgspec import Struct
 
 from gsync.core.names import OWN_FOLDER
 
@@ -17,8 +17,7 @@ CHUNK: Final = 1024 * 1024
 _MARK: Final = 32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
+class Content(Struct, frozen=True, kw_only=True):
     """What a file must be, wherever it arrives."""
 
     size: int

@@ -8,10 +8,12 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass, fields
 from itertools import product
 from statistics import NormalDist, fmean, stdev
 from typing import Final, TextIO
+
+from msgspec import Struct
+from msgspec.structs import astuple, fields
 
 from gsync.core.copies import Mode
 from gsync.core.names import PeerName
@@ -21,8 +23,7 @@ SEEDS: Final = 10
 CONFIDENCE: Final = 0.95
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overlay:
+class Overlay(Struct, frozen=True, kw_only=True):
     """Who is whose neighbour, and what that is called in the table."""
 
     name: str
@@ -34,8 +35,7 @@ class Overlay:
         return cls(name=str(shape), topology=shaped(shape, names(peers)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
+class Point(Struct, frozen=True, kw_only=True):
     """One setting: how copies are kept honest, how often files change, and how many of the invalidations get lost (a share)."""
 
     mode: Mode
@@ -50,8 +50,7 @@ class Point:
         return len(self.overlay.topology)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Struct, frozen=True, kw_only=True):
     """What one run of a point came to."""
 
     reads: int
@@ -70,8 +69,7 @@ class Outcome:
         return self.messages / self.updates if self.updates else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """A line of the table; `loss` is a share, and between low and high lies the mean of all seeds there are, with 95 %."""
 
     mode: str

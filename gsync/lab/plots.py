@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from gsync.core.copies import Mode
 from gsync.lab.grid import Row, closed_form_pct
@@ -26,8 +27,7 @@ FORMATS: Final = ("svg", "png")
 _STEPS: Final = 60
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dot:
+class Dot(Struct, frozen=True, kw_only=True):
     """A measured value, and between what it is believed to lie."""
 
     x: float
@@ -36,8 +36,7 @@ class Dot:
     high: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plot:
+class Plot(Struct, frozen=True, kw_only=True):
     """A picture: `measured` as dots with their intervals, `reckoned` as thin lines, together called `reckoned_as`."""
 
     name: str

@@ -10,11 +10,11 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
 STOP_S: Final = 10.0
 """Longer than any orderly end takes; then it is killed, and counts as one that hung."""
@@ -25,8 +25,7 @@ _ORDERLY: Final = (None, 0, 143, -signal.SIGTERM, -signal.SIGKILL)
 """How a process may end that was asked to, or was killed by us."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(Struct, frozen=True, kw_only=True):
     """What a process has used: CPU since its start, memory and descriptors now and at most."""
 
     cpu_s: float = 0.0

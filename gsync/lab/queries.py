@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import astuple, dataclass, fields
 from random import Random
 from typing import Final, TextIO
 
 import gevent
+from msgspec import Struct
+from msgspec.structs import astuple, fields
 
 from gsync.core.flood import QUERY_TTL
 from gsync.core.names import PeerName, RelPath
@@ -27,8 +28,7 @@ FILES: Final = 16
 WAIT_S: Final = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Waits:
+class Waits(Struct, frozen=True):
     """How long the queries of so many clients took, in milliseconds; what was `unanswered` found nothing in time."""
 
     peers: int

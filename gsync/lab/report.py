@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from gsync.lab.churn import Growth
 from gsync.lab.tally import Quantiles
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(Struct, frozen=True, kw_only=True):
     """The figures of a run; `failed` and `late` count fetches that were tried again and cost nothing else.
 
     `reasons` has what peers said about failures most often; they say it once for each path, not at each try.

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
+class Share(Struct, frozen=True, kw_only=True):
     """`count` files of `size` bytes each."""
 
     size: int
@@ -30,8 +30,7 @@ class Spread(Enum):
     """The first peer has all of them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
+class Load(Struct, frozen=True, kw_only=True):
     """What is asked of a swarm.
 
     After `seconds` whatever has not arrived is missing; a load that `churns` is edited and killed for so long, and gets

@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quantiles:
+
+class Quantiles(Struct, frozen=True, kw_only=True):
     """How many numbers there were, and the ones below which half, 95 % and 99 % of them lie."""
 
     count: int = 0

@@ -13,10 +13,11 @@ from __future__ import annotations
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from itertools import accumulate, count
 from random import Random
 from typing import Final
+
+from msgspec import Struct, field
 
 from gsync.core.copies import CopyState, Mode, Ruling
 from gsync.core.freshness import Freshness
@@ -43,8 +44,7 @@ A TTR goes before, in which the run forgets how it began.
 POSTPONED_S: Final = 0.01
 
 
-@dataclass(slots=True, kw_only=True)
-class _Peer:
+class _Peer(Struct, kw_only=True):
     name: PeerName
     freshness: Freshness
     has: dict[RelPath, Record] = field(default_factory=dict)

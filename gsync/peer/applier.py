@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from gevent.event import AsyncResult, Event
 from gevent.queue import Empty, Queue
+from msgspec import Struct
 
 from gsync.core.blocks import ContentHasher
 from gsync.core.model import Entry
@@ -52,8 +52,7 @@ REVIEW_S: Final = 1.0
 """How often displaced files that somebody still writes into are looked at again, in quiet times and in busy ones."""
 
 
-@dataclass(slots=True)
-class _Waiting:
+class _Waiting(Struct):
     change: Change
     size: int
     done: Callable[[Outcome], None]

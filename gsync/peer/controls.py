@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gsync.core.explanation import Explanation, explain
 from gsync.core.keeping import ConflictWaiting, Keep, Kept, copies_meant, original_of, waiting
@@ -46,8 +47,7 @@ from gsync.storage.settling import Settler
 from gsync.storage.workers import Pool, Workers
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(Struct, frozen=True, kw_only=True):
     """What of a peer never changes while it runs."""
 
     folder: str

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from gsync.core.model import Record, Source
 from gsync.errors import RemoteProtocolError, StorageError, WrongContent
@@ -41,8 +42,7 @@ class Claims(Protocol):
     def came(self, number: int) -> None: ...
 
 
-@dataclass(slots=True)
-class _Written:
+class _Written(Struct):
     """A block on its way to the disk."""
 
     number: int

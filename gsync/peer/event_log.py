@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from typing import Final
+
+from msgspec.structs import fields
 
 from gsync.core.names import Endpoint
 from gsync.core.status import LogLine

@@ -7,9 +7,10 @@ its observers in order, on the greenlet that tells; an observer must be short an
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
+
+from msgspec import Struct
 
 from gsync.core.names import Endpoint, RelPath
 
@@ -51,8 +52,7 @@ class Cause(StrEnum):
     """The planner refused the version; nobody was asked for it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeerServing:
+class PeerServing(Struct, frozen=True, kw_only=True, gc=False):
     """This peer listens for requests."""
 
     name: ClassVar[str] = "peer.serving"
@@ -60,8 +60,7 @@ class PeerServing:
     files: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrackerUp:
+class TrackerUp(Struct, frozen=True, kw_only=True, gc=False):
     """The tracker answered."""
 
     name: ClassVar[str] = "tracker.up"
@@ -69,8 +68,7 @@ class TrackerUp:
     names: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrackerDown:
+class TrackerDown(Struct, frozen=True, kw_only=True, gc=False):
     """The tracker cannot be reached, or the connection to it ended; another try comes in `retry_s`."""
 
     name: ClassVar[str] = "tracker.down"
@@ -79,16 +77,14 @@ class TrackerDown:
     retry_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileStale:
+class FileStale(Struct, frozen=True, kw_only=True, gc=False):
     """Somebody has a file that is not here, or a newer one."""
 
     name: ClassVar[str] = "file.stale"
     path: RelPath
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileFetching:
+class FileFetching(Struct, frozen=True, kw_only=True, gc=False):
     """A fetch begins."""
 
     name: ClassVar[str] = "file.fetching"
@@ -96,8 +92,7 @@ class FileFetching:
     source: Endpoint
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileFetched:
+class FileFetched(Struct, frozen=True, kw_only=True, gc=False):
     """A file stands in the folder, whole and durable; times count from the dial, `first_byte_s` to the end if it is empty."""
 
     name: ClassVar[str] = "file.fetched"
@@ -108,8 +103,7 @@ class FileFetched:
     first_byte_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileSkipped:
+class FileSkipped(Struct, frozen=True, kw_only=True, gc=False):
     """A file was not fetched now; `again` tells whether it will be tried again by itself."""
 
     name: ClassVar[str] = "file.skipped"
@@ -120,8 +114,7 @@ class FileSkipped:
     again: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamesSkipped:
+class NamesSkipped(Struct, frozen=True, kw_only=True, gc=False):
     """`count` things in the folder are left alone for one `reason`; `names` shows the first few."""
 
     name: ClassVar[str] = "scan.skipped"
@@ -130,8 +123,7 @@ class NamesSkipped:
     count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileConflict:
+class FileConflict(Struct, frozen=True, kw_only=True, gc=False):
     """An edit made here lost against another one and is kept under `kept_as`."""
 
     name: ClassVar[str] = "file.conflict"
@@ -139,16 +131,14 @@ class FileConflict:
     kept_as: RelPath
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileDeleted:
+class FileDeleted(Struct, frozen=True, kw_only=True, gc=False):
     """Something was deleted elsewhere, and is gone here, too; a file is in the trash."""
 
     name: ClassVar[str] = "file.deleted"
     path: RelPath
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileMoved:
+class FileMoved(Struct, frozen=True, kw_only=True, gc=False):
     """Something was renamed elsewhere, and is renamed here, too."""
 
     name: ClassVar[str] = "file.moved"
@@ -156,8 +146,7 @@ class FileMoved:
     moved_from: RelPath
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileMade:
+class FileMade(Struct, frozen=True, kw_only=True, gc=False):
     """A directory or a link (`kind`) was made elsewhere, and stands here, too."""
 
     name: ClassVar[str] = "file.made"
@@ -165,8 +154,7 @@ class FileMade:
     kind: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class Progress(Struct, frozen=True, kw_only=True, gc=False):
     """How far the fetching is, bytes of unfinished files included; told four times a second while something is pending.
 
     How many bytes are left nobody knows: the classic dialect tells no sizes.
@@ -179,8 +167,7 @@ class Progress:
     bytes_per_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SyncDone:
+class SyncDone(Struct, frozen=True, kw_only=True, gc=False):
     """Everything that the directory offers is here; told once after a time with work."""
 
     name: ClassVar[str] = "sync.done"
@@ -189,8 +176,7 @@ class SyncDone:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stats:
+class Stats(Struct, frozen=True, kw_only=True, gc=False):
     """How the peer itself is doing, each second and at the end, with `--stats`.
 
     Counts are since the start: `failed` has every fetch that failed, also those that no event told because the last try of the
@@ -206,8 +192,7 @@ class Stats:
     lag_ms: tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trouble:
+class Trouble(Struct, frozen=True, kw_only=True, gc=False):
     """A person should act; gsync goes on as far as it can."""
 
     name: ClassVar[str] = "error"

@@ -8,10 +8,10 @@ has not this file, `StorageError` blames our own disk. Every connection is close
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final, Protocol, assert_never
 
 import gevent
+from msgspec import Struct
 
 from gsync.core.model import Source
 from gsync.core.names import Endpoint, RelPath
@@ -57,8 +57,7 @@ class Witness(Protocol):
     def fell_quiet(self, endpoint: Endpoint, path: RelPath, *, size: int) -> None: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
+class Received(Struct, frozen=True, kw_only=True):
     """A whole file as its source gave it; `told_size` says that the source told its size beforehand.
 
     `first_byte_s` went by from the dial to the first byte, or to the end of an empty file.
@@ -72,8 +71,7 @@ class Received:
     first_byte_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Touch:
+class Touch(Struct, frozen=True, kw_only=True):
     """What a touch of a source showed: whether it `gave` a byte on the connection that `ticket` stands for."""
 
     ticket: Ticket

@@ -9,8 +9,9 @@ transfer worker while the next buffer fills, so neither hashing nor the disk eve
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from gsync.core.blocks import ContentHasher
 from gsync.core.names import RelPath
@@ -35,8 +36,7 @@ class Stager(Protocol):
     def abandon(self, staged: Staged) -> None: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
+class Content(Struct, frozen=True, kw_only=True):
     """What was received: the bytes themselves or the staged file that holds them, with size and digest."""
 
     held: bytes | Staged

@@ -5,11 +5,11 @@ It watches that the source neither falls silent nor trickles. Made and kept by `
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, TypeVar
 
 import gevent
+from msgspec import Struct
 
 from gsync.core.vouching import Ticket
 from gsync.errors import ConnectionBroken, RemoteProtocolError, SourceBusy, Stalled
@@ -33,8 +33,7 @@ class Use(Enum):
 _RECEIVE: Final = {Use.SMALL: 256 * 1024, Use.BULK: 4096}
 
 
-@dataclass(slots=True)
-class Counts:
+class Counts(Struct):
     """What came in over all links, and how often a timeout struck although bytes were here: our own loop was late."""
 
     bytes_received: int = 0

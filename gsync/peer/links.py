@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Final
 
 import gevent
 from gevent.event import Event
 from gevent.lock import BoundedSemaphore
+from msgspec import Struct, field
 
 from gsync.core.names import Endpoint
 from gsync.errors import NoAnswer
@@ -36,8 +36,7 @@ IDLE_MAX: Final = 64
 """Links that stand ready, of all sources together; beyond, the one that was used longest ago is closed."""
 
 
-@dataclass(slots=True)
-class _Shelf:
+class _Shelf(Struct):
     """The links of one source and use: those that nobody has now, how many more there may be, and who has or awaits one."""
 
     users: int = 0

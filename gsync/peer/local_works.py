@@ -11,9 +11,10 @@ import heapq
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Final, assert_never
+
+from msgspec.structs import replace
 
 from gsync.core.actions import Adopt, Bury, MakeDirectory, MakeLink, Reassert, Relocate, Remove
 from gsync.core.backoff import Random, backoff_s

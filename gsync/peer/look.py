@@ -13,8 +13,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from gsync.core.diff import Changes, Seen, diff, same_size_and_mtime
 from gsync.core.model import BuriedTree, FileMeta, Fingerprint, Kind, LocalTree
@@ -31,8 +33,7 @@ READ_AT_ONCE_FILES: Final = 500
 """What a look reads by itself: a few milliseconds, and one way to the thread and back less for a file that was saved."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(Struct, frozen=True, kw_only=True):
     """Where to look (None: everywhere), and what is known there.
 
     `local` is a copy, or only what is known at `paths` when no known directory is among them; `buried` may change meanwhile.
@@ -56,8 +57,7 @@ class Question:
     """What the files of rules showed when they were read by which `skip` judges; None: they are not looked for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """What a look found.
 
     `unread` must be read first; `moving` must be looked at again soon; `ignored` is known, and now left alone by a rule; `back`

@@ -8,8 +8,9 @@ and everything that is held has a bound. It speaks to nobody; `tracker_link.py` 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from gsync.core.marks import digest_text, record_mark
 from gsync.core.model import Kind, Offer, Record
@@ -31,8 +32,7 @@ REFUSALS_KEPT: Final = 10
 """Bad records of which the reason is told; of the others only how many there are."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class News:
+class News(Struct, frozen=True, kw_only=True):
     """What a message brought: offers by path, None where nobody offers it any more. If `whole`, no other path is offered.
 
     `refused` tells why the first few of `refusals` bad records were left out.

@@ -7,9 +7,10 @@ its files to be published: each is handed on as it comes, and ends when the appl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, assert_never
+
+from msgspec import Struct
 
 from gsync.core.actions import Fetch
 from gsync.core.model import FileMeta, Record, Source
@@ -48,8 +49,7 @@ class Ended(Protocol):
     def __call__(self, count: int = 1) -> None: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Landed:
+class _Landed(Struct, frozen=True, kw_only=True):
     """A content that is here, on its way into the folder; `began` and `at` are the times of the request and of the last byte."""
 
     fetch: Fetch

@@ -10,9 +10,10 @@ from __future__ import annotations
 import ipaddress
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Final
+
+from msgspec import Struct
 
 from gsync.core.model import Source
 from gsync.core.names import Endpoint, PeerName
@@ -32,8 +33,7 @@ _SHARED_MAX: Final = 4096
 """Rows of sources that are shared by the offers that name them; most of a directory needs a handful."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Whereabouts:
+class Whereabouts(Struct, frozen=True, kw_only=True):
     """Where this peer serves and how it reached its tracker: what turns the tracker's rows into addresses."""
 
     own: Endpoint
@@ -57,8 +57,7 @@ class Whereabouts:
         return endpoint.ip == self.own.ip or (not tracker_is_near and self.is_own_address(endpoint.ip))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Named:
+class Named(Struct, frozen=True, kw_only=True):
     """A peer that has a name: whom a person, or a topology, means by it."""
 
     name: PeerName

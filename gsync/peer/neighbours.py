@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 import gevent
 from gevent.event import Event
+from msgspec import Struct
 
 from gsync.core.backoff import Random, backoff_s
 from gsync.core.hits import NeighbourSeen
@@ -45,8 +45,7 @@ VISIT_S: Final = 5.0
 """A visitor's question and its answer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Me:
+class Me(Struct, frozen=True, kw_only=True):
     """Who this peer is to its neighbours; `life` is new at each start."""
 
     name: PeerName
@@ -69,8 +68,7 @@ class Ears(Protocol):
     def polled(self, poll: Poll) -> Verdict: ...
 
 
-@dataclass(slots=True)
-class _Target:
+class _Target(Struct):
     """Somebody to be linked with; `name` is not known of an address that a person gave, before it said Hello."""
 
     endpoint: Endpoint

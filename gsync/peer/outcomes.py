@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from gsync.core.actions import Fetch
 from gsync.core.names import Endpoint, RelPath
@@ -29,8 +30,7 @@ REMEMBERED: Final = 10_000
 FAILURES_KEPT: Final = 100
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(Struct):
     """What has been done since the peer started."""
 
     fetched: int = 0

@@ -11,9 +11,10 @@ folder never notices.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
+
+from msgspec import Struct, field
 
 from gsync.core.blocks import ContentHasher
 from gsync.core.model import Fingerprint
@@ -26,13 +27,12 @@ PIECE_BYTES: Final = 16 * 1024 * 1024
 PIECE_FILES: Final = 500
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
+class Read(Struct, frozen=True, kw_only=True):
     """The digest of a file as long as it has this fingerprint, and those of its blocks."""
 
     fingerprint: Fingerprint
     digest: str
-    blocks: tuple[bytes, ...] = field(default=(), compare=False)
+    blocks: tuple[bytes, ...] = ()
 
 
 class Begun:
@@ -61,8 +61,7 @@ class Begun:
         self._file.close()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
+class Piece(Struct, frozen=True, kw_only=True):
     """What came of a piece: the digests, files that moved, files that cannot be read, and the one that was not finished."""
 
     read: Mapping[RelPath, Read] = field(default_factory=dict)

@@ -8,9 +8,10 @@ here is read: what others offer is held against their rules once these have arri
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final
+
+from msgspec import Struct, field
 
 from gsync.core.ignore import (
     IGNORE_FILE,
@@ -34,8 +35,7 @@ _TOO_MANY: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RulesRead:
+class RulesRead(Struct, frozen=True, kw_only=True):
     """The rules as they were read, and what each file of rules showed then: it need not be read again before that changes."""
 
     rules: IgnoreRules = field(default_factory=IgnoreRules)

@@ -14,10 +14,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import Final
 
 from gevent.lock import BoundedSemaphore
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gsync.core.deletions import HOLD_SHARE
 from gsync.core.diff import Changes
@@ -51,8 +52,7 @@ LOG_LIKE_MAX: Final = 1000
 """When more paths than these are told at once, they are not remembered as lately told: it is no log that grew."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Looked:
+class Looked(Struct, frozen=True, kw_only=True):
     """What came of a look: how many paths had changed, and how many could not be judged yet."""
 
     changed: int = 0

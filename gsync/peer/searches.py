@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from gevent.queue import Empty, Queue
+from msgspec import Struct
 
 from gsync.core.backoff import Random
 from gsync.core.copies import CopyState
@@ -52,8 +52,7 @@ class Dice(Random, RandomBits, Protocol):
     """The part of `random.Random` that the overlay needs."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeardOf(Found):
+class HeardOf(Found, frozen=True, kw_only=True):
     """A copy that answered; `source` is None for the one that is here, `origin` for one whose origin nobody told."""
 
     source: Source | None
@@ -61,8 +60,7 @@ class HeardOf(Found):
     origin: PeerName | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Late:
+class _Late(Struct, frozen=True, kw_only=True):
     """An answer that is owed `to` a neighbour, or to a question of our own, until then."""
 
     id: MessageId

@@ -7,11 +7,11 @@ have refused, and those whose sources are all gone, are asked about each few sec
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from itertools import islice
 from typing import Final, Protocol
 
 import gevent
+from msgspec.structs import replace
 
 from gsync.core.model import Offer, Source
 from gsync.core.names import RelPath

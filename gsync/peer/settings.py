@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from gsync.core.deletions import HOLD_SHARE
 from gsync.core.freshness import JITTER, TTR_S, Mode
@@ -16,8 +17,7 @@ FETCHES: Final = 16
 """Files received at a time from sources that are known to be good (`--fetches`)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Struct, frozen=True, kw_only=True):
     """What a person can choose; `port` 0 picks a free one, `once` ends when all that can be had is here.
 
     `classic` speaks edition 1 alone; `stats` tells each second how the peer itself is doing. `name` is what others may call this
@@ -64,8 +64,7 @@ class Settings:
         return "::" if is_ipv6 else "0.0.0.0"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
+class Summary(Struct, frozen=True, kw_only=True):
     """What a run did: files and bytes fetched, files left behind, and why."""
 
     fetched: int

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from fnmatch import translate
 from typing import Final
+
+from msgspec import Struct
 
 from gsync.core.copies import Copy, CopyState, Mode
 from gsync.core.freshness import Freshness
@@ -30,16 +31,14 @@ TOLD_MAX: Final = 4096
 NAMES_A_BREATH: Final = 2000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class Told(Struct, frozen=True, kw_only=True):
     """What came with a record: who made it, and until when it may be believed, unasked."""
 
     origin: PeerName
     until: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class Standing(Struct, frozen=True, kw_only=True):
     """One copy here, as it can be told."""
 
     record: Record

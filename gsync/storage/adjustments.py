@@ -6,7 +6,7 @@ next look sees it against the fingerprint that the entry keeps.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from gsync.core.model import FileMeta, Fingerprint
 from gsync.storage.downloads import Adjustment, Published

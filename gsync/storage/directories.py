@@ -6,7 +6,7 @@ free again, else to the place of any displaced file. Called by the publisher.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from gsync.core.model import FileMeta, Fingerprint, Kind
 from gsync.core.names import RelPath

@@ -17,7 +17,7 @@ Never deletes. The file must have no writer any more: the publisher looks first.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from gsync.core.actions import Displaced
 from gsync.core.conflicts import conflict_name

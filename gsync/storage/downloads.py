@@ -6,7 +6,8 @@ A `Download` brings content; the others bring none: `NewDirectory`, `NewLink`, `
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from gsync.core.actions import Displaced, Relocated
 from gsync.core.model import FileMeta, Fingerprint, Tombstone
@@ -19,8 +20,7 @@ ConflictCopy = tuple[RelPath, FileMeta]
 """Where a displaced file was kept, and the entry that it has there."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Download:
+class Download(Struct, frozen=True, kw_only=True, gc=False):
     """A verified content on its way to a path; publishing uses `content` up, whatever comes of it."""
 
     path: RelPath
@@ -43,8 +43,7 @@ class Download:
     """The index's entry of what is displaced; its version goes with it to the conflict copy."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewDirectory:
+class NewDirectory(Struct, frozen=True, kw_only=True, gc=False):
     """A directory that is to stand at `path`; one that stands there already will do. Missing parents are made, too."""
 
     path: RelPath
@@ -56,8 +55,7 @@ class NewDirectory:
     loser: FileMeta | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewLink:
+class NewLink(Struct, frozen=True, kw_only=True, gc=False):
     """A symlink that is to stand at `path`; `digest` is that of its target."""
 
     path: RelPath
@@ -71,8 +69,7 @@ class NewLink:
     loser: FileMeta | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Removal:
+class Removal(Struct, frozen=True, kw_only=True, gc=False):
     """`expected` is to go from `path`: a file or link to the trash; a directory is removed if nothing is left in it."""
 
     path: RelPath
@@ -81,8 +78,7 @@ class Removal:
     displaced: Displaced = Displaced.TRASH
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adjustment:
+class Adjustment(Struct, frozen=True, kw_only=True, gc=False):
     """The content at `path` is right already; mtime (None: it stays), exec bit (None: it stays) and version move."""
 
     path: RelPath
@@ -93,8 +89,7 @@ class Adjustment:
     executable: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Relocation:
+class Relocation(Struct, frozen=True, kw_only=True, gc=False):
     """What stands at `source`, with all that is in it, is to stand at `path`: one rename.
 
     `entries`, by new path, have what is expected to stand under the old one; `buried` are the tombstones of the old paths.
@@ -109,8 +104,7 @@ class Relocation:
 Change = Download | NewDirectory | NewLink | Removal | Adjustment | Relocation
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placed:
+class Placed(Struct, frozen=True, kw_only=True, gc=False):
     """Where a displaced file went: one of the two, or neither while it is in limbo or when there was none."""
 
     conflict_copy: ConflictCopy | None = None
@@ -120,8 +114,7 @@ class Placed:
     """What a person should be told, when it could not go where it should have."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
+class Published(Struct, frozen=True, kw_only=True, gc=False):
     """The download stands at its path, durably, and the index knows it."""
 
     path: RelPath
@@ -131,8 +124,7 @@ class Published:
     remark: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Removed:
+class Removed(Struct, frozen=True, kw_only=True, gc=False):
     """What stood at the path is gone from it, durably, and the index knows the tombstone."""
 
     path: RelPath
@@ -143,8 +135,7 @@ class Removed:
     remark: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moved:
+class Moved(Struct, frozen=True, kw_only=True, gc=False):
     """The relocation was done: the entries as they stand now, and the tombstones where they stood."""
 
     path: RelPath
@@ -152,23 +143,20 @@ class Moved:
     buried: Mapping[RelPath, Tombstone]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overtaken:
+class Overtaken(Struct, frozen=True, kw_only=True, gc=False):
     """What stands at the path is not what the planner saw; nothing was touched: look at it and plan again."""
 
     path: RelPath
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unpublished:
+class Unpublished(Struct, frozen=True, kw_only=True, gc=False):
     """The disk refused. What a person had is where it was, or `Publisher.review_limbo` goes on with it."""
 
     path: RelPath
     error: StorageError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Released:
+class Released(Struct, frozen=True, kw_only=True, gc=False):
     """A file that had been displaced earlier has found its place."""
 
     path: RelPath

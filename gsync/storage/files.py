@@ -9,8 +9,9 @@ import errno
 import os
 import stat
 from contextlib import suppress
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from gsync.core.blocks import is_zeros
 from gsync.core.model import Fingerprint, Kind

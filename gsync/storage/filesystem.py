@@ -18,9 +18,10 @@ What changes names (`put_new` to `adjust`, and the trash) is called by one threa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from gsync.core.blocks import CONTENT_MAX_BYTES
 from gsync.core.model import Fingerprint, Kind
@@ -35,8 +36,7 @@ TARGET_MAX_BYTES: Final = 4095
 """Linux PATH_MAX without its NUL: no link can lead further."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(Struct, frozen=True, kw_only=True):
     """A file, directory or link that stands at a path; `target` is where a link leads, as it says so itself."""
 
     path: RelPath
@@ -44,8 +44,7 @@ class Found:
     target: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Skipped:
+class Skipped(Struct, frozen=True, kw_only=True):
     """Something that a listing found and gsync does not touch; `name` is for showing only, `reason` says why.
 
     Where `hides` is set, what was known at that path and in it may still be there: nothing follows from not seeing it.

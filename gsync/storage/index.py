@@ -16,11 +16,12 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
 from pathlib import Path
 from typing import Final, Self
+
+from msgspec import Struct
 
 from gsync.core.model import Entry, FileMeta, Tombstone
 from gsync.core.names import RelPath
@@ -81,8 +82,7 @@ class Fate(Enum):
     """It belongs to another folder, of which this one is a copy."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contents:
+class Contents(Struct, frozen=True, kw_only=True):
     """All that the index remembers, for the start."""
 
     author: str

@@ -9,8 +9,9 @@ and what was taken out of the folder is known by the inode of `expected`. `index
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from gsync.core.actions import Displaced
 from gsync.core.model import Entry, FileMeta, Fingerprint
@@ -39,8 +40,7 @@ class RowState(Enum):
     """Done; the staged name holds a displaced file that has no place yet."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JournalRow:
+class JournalRow(Struct, frozen=True, kw_only=True, gc=False):
     """One change on its way into the folder."""
 
     name: str

@@ -13,8 +13,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gsync.core.actions import Displaced
 from gsync.errors import FileVanished, PathRefused, StorageError
@@ -31,14 +33,12 @@ SECOND_LOOK_S: Final = 1.0
 """After this, a program that was just opening a displaced file has opened it, and most likely written and closed it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
+class _Held(Struct, frozen=True):
     row: JournalRow
     since: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Trashed:
+class _Trashed(Struct, frozen=True):
     row: JournalRow
     name: str
     since: float

@@ -8,8 +8,9 @@ name; what is in it has longer names. `.gsync` has no directories, only names.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from gsync.core.model import Fingerprint, Kind
 from gsync.core.names import RelPath
@@ -22,8 +23,7 @@ ENDLESS: Final = 1 << 60
 """A capacity that no test fills; nothing is counted then."""
 
 
-@dataclass(slots=True, eq=False)
-class Node:
+class Node(Struct, eq=False):
     """An inode: a file, directory or link; with `odd` something that gsync does not touch, and why."""
 
     inode: int

@@ -12,8 +12,9 @@ import stat
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from gsync.core.model import Fingerprint, Kind
 from gsync.core.names import RelPath

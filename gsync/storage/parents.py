@@ -12,8 +12,9 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from gsync.storage import syscalls
 from gsync.storage.beneath import open_directory
@@ -26,8 +27,7 @@ FRESH_S: Final = 0.5
 """After this a directory is opened anew: somebody may have renamed it, and made another one of its name."""
 
 
-@dataclass(slots=True)
-class _Parent:
+class _Parent(Struct):
     fd: int
     since: float
     changed: bool = False

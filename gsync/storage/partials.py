@@ -7,8 +7,9 @@ again first. Pure memory; the publisher keeps the journal rows and the files.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 PARTIAL_KEEP_S: Final = 7 * 24 * 3600
 """How long after its last byte an interrupted download is kept."""
@@ -19,8 +20,7 @@ PARTIALS_MAX_BYTES: Final = 16 * 1024**3
 PARTIALS_MAX: Final = 256
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Partial:
+class Partial(Struct, frozen=True, kw_only=True):
     """A staged file that holds some of the content with `digest`; `since_s` is when it was last written, by the wall clock."""
 
     name: str

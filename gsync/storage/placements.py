@@ -14,7 +14,7 @@ Called by the publisher.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from gsync.core.model import FileMeta, Fingerprint, Kind
 from gsync.errors import PathRefused, StorageError

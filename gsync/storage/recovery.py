@@ -24,7 +24,9 @@ next file that gets this inode. Every step may be interrupted and taken again. C
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from gsync.core.model import Entry, FileMeta, Kind
 from gsync.core.names import RelPath
@@ -58,8 +60,7 @@ def recover(folder: Folder, index: Index, limbo: Limbo, partials: Partials, *, n
     return look.released
 
 
-@dataclass(slots=True)
-class _Look:
+class _Look(Struct):
     """What has been found so far."""
 
     folder: Folder

@@ -8,7 +8,7 @@ the next scan, as a rename.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from gsync.core.actions import Relocated
 from gsync.core.model import FileMeta, Kind

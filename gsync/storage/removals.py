@@ -13,7 +13,7 @@ Called by the publisher.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from gsync.core.model import Fingerprint, Kind, Tombstone
 from gsync.storage.downloads import Placed, Removed

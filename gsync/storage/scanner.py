@@ -13,8 +13,9 @@ that was known in it, and shown as it was known: nothing may be taken for delete
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from gsync.core.model import FileMeta, Kind
 from gsync.core.names import RelPath
@@ -24,8 +25,7 @@ SETTLED_NS: Final = 10_000_000
 """The coarsest tick of a Linux kernel (100 Hz): a file that changed longer ago shows any further change in its times."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scan:
+class Scan(Struct, frozen=True, kw_only=True):
     """What one look at the folder found."""
 
     files: Mapping[RelPath, Found]

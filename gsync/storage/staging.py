@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from itertools import count
 from typing import Final, assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gsync.core.model import Entry, FileMeta, Fingerprint, Kind
 from gsync.errors import FileVanished, StorageError
@@ -23,8 +25,7 @@ _NOT_YET: Final = Fingerprint(size=0, mtime_ns=0, ctime_ns=0, inode=0, mode=0, k
 """Of a directory that is still to be made."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ready:
+class Ready(Struct, frozen=True, kw_only=True):
     """A change that can be made durable and then carried out; what it does not need is None."""
 
     row: JournalRow | None = None

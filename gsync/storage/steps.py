@@ -7,8 +7,9 @@ go. Values only.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import assert_never
+
+from msgspec import Struct, field
 
 from gsync.core.model import Entry, Kind
 from gsync.core.names import RelPath
@@ -31,8 +32,7 @@ from gsync.storage.downloads import (
 from gsync.storage.journal import JournalRow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Struct, frozen=True, kw_only=True):
     """The outcome of a change, and what the index must learn before anybody may hear of it."""
 
     outcome: Outcome

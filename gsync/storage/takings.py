@@ -7,7 +7,9 @@ Called by the rooms that remove and replace.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gsync.errors import StorageError
 from gsync.storage.displaced import is_seen
@@ -16,15 +18,13 @@ from gsync.storage.journal import JournalRow, RowState
 from gsync.storage.limbo import Limbo
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
+class Taken(Struct, frozen=True, kw_only=True):
     """What was expected came out; the staged name of `row` holds it, and it needs a place now."""
 
     row: JournalRow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class Refused(Struct, frozen=True, kw_only=True):
     """Something else came out. It stands where it stood, or, where that name was taken meanwhile, `waiting` is in limbo."""
 
     waiting: JournalRow | None

@@ -13,9 +13,10 @@ import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
+
+from msgspec import Struct
 
 from gsync.core.names import RelPath
 from gsync.storage.beneath import open_directory
@@ -36,8 +37,7 @@ _TIME: Final = "%Y%m%dT%H%M%SZ"
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Box:
+class Box(Struct, frozen=True, kw_only=True):
     """A directory in the trash and what it takes up."""
 
     name: str
@@ -82,8 +82,7 @@ def superseded_room(disk_bytes: int) -> int:
     return max(SUPERSEDED_MIN_BYTES, int(disk_bytes * SUPERSEDED_SHARE))
 
 
-@dataclass(frozen=True, slots=True)
-class _OpenBox:
+class _OpenBox(Struct, frozen=True):
     name: str
     second: int
     fd: int

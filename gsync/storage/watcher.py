@@ -17,12 +17,12 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Final, Protocol
 
 import gevent
 from gevent.event import Event
+from msgspec import Struct
 
 from gsync.core.model import Kind
 from gsync.core.names import RelPath
@@ -77,8 +77,7 @@ _FILE_EVENTS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Incomplete:
+class Incomplete(Struct, frozen=True, kw_only=True):
     """Why not everything is watched, and what a person can do about it; both in words, the advice may be ""."""
 
     reason: str

@@ -12,16 +12,16 @@ To say something is to send one valid message. Decides only: the tracker closes 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from gsync.core.names import Endpoint
 
 MIB: Final = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Struct, frozen=True, kw_only=True):
     """How much a tracker holds at once (architecture, Limits)."""
 
     connections: int = 4096
@@ -33,8 +33,7 @@ class Limits:
     """Answers that differ; one that goes to many counts once. Slow readers and a busy directory make many."""
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
-class Connection:
+class Connection(Struct, eq=False, kw_only=True):
     """One connection as far as the limits are concerned; `end` asks the greenlet that serves it to end."""
 
     remote: Endpoint
@@ -42,8 +41,7 @@ class Connection:
     dropped_for: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drop:
+class Drop(Struct, frozen=True, kw_only=True):
     """A connection that must go, and why."""
 
     connection: Connection

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec import Struct
 
 from gsync.core.names import Endpoint
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeerJoined:
+class PeerJoined(Struct, frozen=True, kw_only=True):
     """A peer announced all that it has for the first time on its connection; `port` is where it serves, if it told one."""
 
     name: ClassVar[str] = "peer.joined"
@@ -21,8 +21,7 @@ class PeerJoined:
     speaks_native: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeerLeft:
+class PeerLeft(Struct, frozen=True, kw_only=True):
     """The connection of a peer that had joined is over; its entries are forgotten."""
 
     name: ClassVar[str] = "peer.left"

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii
 from typing import Final
+
+from msgspec import Struct
 
 from gsync.core.directory import Directory
 from gsync.core.holders import SLOTS, Holder, Offered, PeerId, also_told, first_told
@@ -32,8 +33,7 @@ _HERE_BEFORE_PORT: Final = "\1"
 """Stand in an entry for the address at which the asker reached the tracker; no JSON of ours contains these bytes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asker:
+class Asker(Struct, frozen=True, kw_only=True):
     """Whom a response is for: whether it is a peer of ours, its place among the askers, and where it reached the tracker.
 
     A holder that is connected over loopback is named to the asker by that address: it is on the tracker's machine.
@@ -94,14 +94,12 @@ class Responses:
             self._encoded.popitem(last=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Encoded:
+class _Encoded(Struct, frozen=True, kw_only=True):
     version: int
     response: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Told:
+class _Told(Struct, frozen=True, kw_only=True):
     """Which holder an entry names first, and the entry but for its name and mtime."""
 
     first: PeerId

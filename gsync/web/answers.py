@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import fields
 
 from gsync.core.names import Endpoint
 from gsync.core.versions import Version
@@ -34,12 +36,12 @@ _KINDS: Final[tuple[tuple[str, type[GsyncError], int], ...]] = (  # narrow class
 
 
 def plain(value: object) -> Any:
-    """`value` as plain JSON: dataclasses become objects, enums and names text, endpoints `ip:port`, versions short."""
+    """`value` as plain JSON: structs become objects, enums and names text, endpoints `ip:port`, versions short."""
     if isinstance(value, Endpoint):
         return str(value)
     if isinstance(value, Version):
         return version_text(value)
-    if is_dataclass(value):
+    if isinstance(value, Struct):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): plain(one) for key, one in value.items()}
@@ -51,7 +53,7 @@ def plain(value: object) -> Any:
 
 
 def answer(value: object) -> Answer:
-    """The object that says `value`, a dataclass or a mapping."""
+    """The object that says `value`, a struct or a mapping."""
     return {"v": SCHEMA_VERSION, **plain(value)}
 
 

@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from gsync.core.model import Offer
 from gsync.core.names import RelPath
@@ -19,16 +20,14 @@ SPEAKS_NATIVE: Final = 2
 """How our trackers mark a peer: edition 1 of classic; one of ours, so edition 2; native, too."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class Refusal(Struct, frozen=True, kw_only=True):
     """An entry that was left out: what it called itself (for `%r`, cut to 80 characters), and which rule it breaks."""
 
     name: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Initial:
+class Initial(Struct, frozen=True, kw_only=True):
     """peer -> tracker, first: the serving port, and the mtime in whole seconds of each file of the folder.
 
     `knows_gsync` is true when the object began with one tab or more: a peer of ours; `knows_native` when with two or more.
@@ -42,13 +41,11 @@ class Initial:
     refused: tuple[Refusal, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Keepalive:
+class Keepalive(Struct, frozen=True, kw_only=True):
     """peer -> tracker, each 5 s; its port says nothing that the connection does not (some programs send a constant)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DirectoryResponse:
+class DirectoryResponse(Struct, frozen=True, kw_only=True):
     """tracker -> peer, one for each message: for each name the latest version and who has it.
 
     `from_gsync` is true when the object began with a tab: a tracker of ours, which takes further Initials. `from_native` is true

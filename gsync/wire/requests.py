@@ -19,9 +19,10 @@ import json
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum, IntEnum, auto
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from gsync.core.names import RelPath
 from gsync.errors import NameRefused
@@ -64,23 +65,20 @@ class Unfinished(Enum):
     WAIT = auto()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(Struct, frozen=True, kw_only=True):
     """A file of ours is asked for, to be sent the way `edition` says."""
 
     path: RelPath
     edition: Edition
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unservable:
+class Unservable(Struct, frozen=True, kw_only=True):
     """Nothing of ours is asked for; `reason` is for the log (it may quote the requester, so log it with `%r`)."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NativeStart:
+class NativeStart(Struct, frozen=True, kw_only=True):
     """A native link has begun; `rest` is what came after its first byte (wire/frames.py)."""
 
     rest: bytes

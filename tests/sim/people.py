@@ -7,9 +7,10 @@ deletes it: that he may. Draws from the rng that it is given, and touches nothin
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from random import Random
 from typing import Final
+
+from msgspec.structs import replace
 
 from gsync.core.ignore import is_ignored
 from gsync.core.model import Kind

@@ -5,7 +5,7 @@ What a plan asks for is checked against the disk as the publisher does: what sta
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from gsync.core.actions import (
     Action,

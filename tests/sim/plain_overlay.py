@@ -9,8 +9,10 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from random import Random
+
+from msgspec.structs import replace
 
 from gsync.core.copies import CopyState, Mode
 from gsync.core.flood import QUERY_TTL, Back, Flood, MessageId, Mine, Spread, new_message_id

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gsync.core.blocks import digest_of_bytes
 from gsync.core.diff import Changes, Seen, diff, disk_seconds

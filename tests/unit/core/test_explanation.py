@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import pytest
+from msgspec.structs import fields
 
 from gsync.core import actions
 from gsync.core.actions import Action, Displaced
@@ -139,4 +138,4 @@ def test_each_action_is_told_in_words(action: Action | None, words: str) -> None
 
 
 def test_every_field_is_a_sentence() -> None:
-    assert {field.type for field in fields(Explanation)} == {"RelPath", "State", "str"}
+    assert {field.type for field in fields(Explanation)} == {RelPath, State, str}

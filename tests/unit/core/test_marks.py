@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
+import msgspec.structs
 import pytest
 
 from gsync.core.marks import digest_text, record_mark
@@ -33,8 +33,8 @@ OTHERS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("other", OTHERS)
 def test_records_that_differ_in_anything_have_different_marks(other: dict[str, Any]) -> None:
-    assert record_mark(dataclasses.replace(RECORD, **other)) != record_mark(RECORD)
-    assert record_mark(dataclasses.replace(RECORD)) == record_mark(RECORD)
+    assert record_mark(msgspec.structs.replace(RECORD, **other)) != record_mark(RECORD)
+    assert record_mark(msgspec.structs.replace(RECORD)) == record_mark(RECORD)
 
 
 def test_a_mark_is_64_bits_and_the_same_on_every_machine() -> None:
@@ -43,7 +43,7 @@ def test_a_mark_is_64_bits_and_the_same_on_every_machine() -> None:
 
 
 def test_a_record_is_taken_out_as_it_was_put_in() -> None:
-    marks = [record_mark(dataclasses.replace(RECORD, size=size)) for size in range(5)]
+    marks = [record_mark(msgspec.structs.replace(RECORD, size=size)) for size in range(5)]
     there = marks[0] ^ marks[1] ^ marks[2]
     back = marks[4] ^ marks[2] ^ marks[0] ^ marks[4] ^ marks[1]
     assert digest_text(there) == digest_text(back) != digest_text(there ^ marks[3])

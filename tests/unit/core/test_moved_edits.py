@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from gsync.core.actions import Action, Bury, Fetch, MakeLink, Relocate, Relocated
 from gsync.core.model import FileMeta, Offer, Tombstone

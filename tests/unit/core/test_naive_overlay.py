@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from gsync.core.copies import CopyState, Mode, Ruling
 from gsync.core.flood import Back, Dropped, Flood, MessageId, Spread, new_message_id

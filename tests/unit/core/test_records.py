@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import permutations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gsync.core.model import FileMeta, Fingerprint, Kind, Record, Tombstone
 from gsync.core.names import RelPath

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import msgspec.structs
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -261,7 +261,7 @@ def same(a: Record, b: Record) -> bool:
 
 def plain(said: Record | None) -> Record | None:
     """Without what has no order: of two records that differ in nothing else, one stands for both, even when its author left."""
-    return said and dataclasses.replace(said, author="", moved_from=None)
+    return said and msgspec.structs.replace(said, author="", moved_from=None)
 
 
 @given(said=st.lists(st.tuples(st.integers(0, 5), records), max_size=12), seed=st.integers(0, 100))
@@ -520,7 +520,7 @@ def test_a_classic_file_is_nothing_where_natives_have_a_directory_or_a_link(fact
     """Whoever has that refuses the file; a newcomer who only heard of the file would have another folder than all others."""
     swarm = Swarm()
     swarm.enter(1)
-    stands = dataclasses.replace(record(mtime=5, digest="", x=1), **facts)
+    stands = msgspec.structs.replace(record(mtime=5, digest="", x=1), **facts)
     swarm.says(1, stands)
     swarm.classic(7, a=6)
     assert swarm.wins() == stands
@@ -616,7 +616,7 @@ def test_a_record_takes_less_than_a_kilobyte() -> None:
     def announced() -> Iterator[Record]:
         for number in range(2000):
             name = f"folder-{number % 7}/a-name-of-a-usual-length-{number:05}.txt"
-            yield dataclasses.replace(
+            yield msgspec.structs.replace(
                 record(name, x=1), digest=digest_of_bytes(name.encode()), size=number, mtime_ns=number << 40
             )
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import gevent
+from msgspec.structs import replace
 
 from gsync.core.blocks import digest_of_bytes
 from gsync.core.model import Kind, Record, Source

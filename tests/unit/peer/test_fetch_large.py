@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import gevent
 import pytest
+from msgspec.structs import replace
 
 from gsync.core.blocks import BLOCK_BYTES, ContentHasher, digest_of_joined
 from gsync.core.model import FileMeta, Record, Source

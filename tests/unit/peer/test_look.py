@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gsync.core.blocks import digest_of_bytes
 from gsync.core.ignore import is_ignored

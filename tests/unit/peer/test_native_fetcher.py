@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import gevent
 import pytest
+from msgspec.structs import replace
 
 from gsync.core.model import Record
 from gsync.core.names import RelPath

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from gsync.core.ignore import NESTED_RULES_MAX, RULE_FILES_MAX, RULES_MAX, RULES_MAX_BYTES, IgnoreRules, RuleFile
 from gsync.core.model import Fingerprint

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import gevent
+import msgspec.structs
 import pytest
 
 from gsync.core.blocks import digest_of_bytes
@@ -265,7 +264,7 @@ def test_what_was_announced_together_is_told_together() -> None:
     with swarm() as world:
         author, other = joined(world, 2, record("old", x=1)), joined(world, 3)
         other.heard.clear()
-        moved = dataclasses.replace(record("new", x=1), moved_from=RelPath.parse("old"))
+        moved = msgspec.structs.replace(record("new", x=1), moved_from=RelPath.parse("old"))
         author.announce_records(record("old", x=2, mtime=6, deleted=True), moved)
         other.hear()
         (delta,) = other.of(Delta)

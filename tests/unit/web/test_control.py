@@ -122,7 +122,7 @@ def test_any_name_can_be_asked_for(world: World, path: str) -> None:
 
 def _fields(world: World) -> dict[str, object]:
     entry = world.controls.entries[0]
-    return {field: getattr(entry, field) for field in entry.__dataclass_fields__}
+    return {field: getattr(entry, field) for field in entry.__struct_fields__}
 
 
 def test_the_other_questions_have_their_answers(world: World) -> None:

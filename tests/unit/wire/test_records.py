@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import msgspec
+import msgspec.structs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,7 +87,7 @@ def test_what_is_as_usual_is_left_out() -> None:
 def test_an_mtime_that_cannot_be_told_is_moved_to_one_that_can(mtime_ns: int) -> None:
     record = Record(path=RelPath.parse("a"), kind=Kind.FILE, version=Version.from_mtime(0), mtime_ns=mtime_ns)
     told = parse_record(wire_record(record))
-    assert told == dataclasses.replace(record, mtime_ns=0 if mtime_ns < 0 else MTIME_NS_MAX)
+    assert told == msgspec.structs.replace(record, mtime_ns=0 if mtime_ns < 0 else MTIME_NS_MAX)
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
