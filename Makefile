@@ -17,6 +17,11 @@ $(STAMP): setup.py
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]' --config-settings editable_mode=compat
 	@touch $@
 
+# Where PYTHONDONTWRITEBYTECODE is set, every process that the tests start would compile all of gsync again.
+.PHONY: compiled
+compiled: setup
+	@$(BIN)/python -m compileall -q gsync
+
 format: setup    ## lay the code out
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
@@ -30,10 +35,10 @@ check: setup     ## ruff, mypy strict, import-linter
 test: setup      ## the tests that need one process: unit, contract, the cluster on fakes
 	$(BIN)/python -m pytest -q -n 2
 
-test-all: setup  ## real processes, disks and faults (about five minutes; some parts want root)
+test-all: compiled  ## real processes, disks and faults (about five minutes; some parts want root)
 	$(BIN)/python -m pytest -q -n 4 --dist loadfile tests/integration tests/e2e
 
-faults: setup    ## the fault rows of test-all, each as often as N says (make faults N=1000 ROWS="killed_senders or floods")
+faults: compiled ## the fault rows of test-all, each as often as N says (make faults N=1000 ROWS="killed_senders or floods")
 	GSYNC_FAULTS_N=$(N) $(BIN)/python -m pytest -q -s tests/integration $(if $(ROWS),-k "$(ROWS)")
 
 sim: setup       ## N scenarios of the planner's simulation (make sim N=100000 FIRST=0); each failure prints its seed
@@ -42,7 +47,7 @@ sim: setup       ## N scenarios of the planner's simulation (make sim N=100000 F
 swarms: setup    ## N whole simulated swarms of live folders (make swarms N=300 FIRST=0); each failure prints its seed
 	$(BIN)/python -m tests.sim.whole $(or $(N),100) $(or $(FIRST),0)
 
-bench: $(PLOTS)  ## how fast it is, against floors and rsync (about twenty minutes; BENCH="--quick --only=start,help" for less)
+bench: $(PLOTS) compiled  ## how fast it is, against floors and rsync (about twenty minutes; BENCH="--quick --only=start,help" for less)
 	$(BIN)/python -P -m tests.bench $(BENCH)
 
 $(PLOTS): setup.py | $(STAMP)
