@@ -18,7 +18,8 @@ from gsync.web.client import Client
 TEXT: Final = f"""Wait until this folder is the same as that of everybody else who is there.
 
 It is when nothing is left to fetch, to publish or to announce, the tracker is there and has the same directory as this
-folder, and a look at everything here finds nothing new.
+folder, a look at everything here finds nothing new, and all peers of ours have it all. Where that cannot become so unless
+somebody does something about it (a version that is refused, edits of a receive-only peer), it ends with exit code 5.
 
 Usage:
   gsync wait [options]
@@ -41,17 +42,21 @@ def main(argv: Sequence[str]) -> Exit:
         said = until_settled(peer, timeout_s=timeout_s, monotonic=time.monotonic)
     if words["--json"]:
         print_answers([said], sys.stdout)
+    elif said["stuck"]:
+        print(f"gsync: not in sync, and to wait is of no use: {shown(said['reason'])}", file=sys.stderr)
     elif not said["settled"]:
         print(f"gsync: not in sync after {timeout_s:g} s: {shown(said['reason'])}", file=sys.stderr)
         print("  see what is missing: gsync status", file=sys.stderr)
-    return Exit.DONE if said["settled"] else Exit.NOT_IN_TIME
+    if said["settled"]:
+        return Exit.DONE
+    return Exit.PARTIAL if said["stuck"] else Exit.NOT_IN_TIME
 
 
 def until_settled(peer: Client, *, timeout_s: float, monotonic: Callable[[], float]) -> Answer:
-    """Ask `peer` again and again, until it is settled or the time is over; its last answer."""
+    """Ask `peer` again and again, until it is settled, or will never be, or the time is over; its last answer."""
     until = monotonic() + timeout_s
     while True:
         left_s = max(0.0, until - monotonic())
         said = peer.get("wait", seconds=f"{min(ASK_S, left_s):.3f}")
-        if said["settled"] or left_s <= ASK_S:
+        if said["settled"] or said["stuck"] or left_s <= ASK_S:
             return said

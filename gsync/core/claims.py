@@ -11,6 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from gsync.core.members import Stance
 from gsync.core.model import Kind, Record
 from gsync.core.names import RelPath
 from gsync.core.records import order, winner
@@ -37,13 +38,15 @@ class Spelling(Struct, frozen=True):
 class Claim(Struct, gc=False):
     """A record, and the numbers of those who hold it as bits.
 
-    `shown_s` is the mtime of a file at the top of the folder, which classic knows, too. `gives`: it has a content to be fetched.
+    `shown_s` is the mtime of a file at the top of the folder, which classic knows, too. `gives`: it has a content to be fetched;
+    `lives`: it is no deletion.
     """
 
     spelled: bytes
     holders: int
     shown_s: int
     gives: bool
+    lives: bool
 
 
 class Claims(Claim, gc=False):
@@ -64,7 +67,10 @@ class Claims(Claim, gc=False):
         """A copy of each claim, the winning one first."""
         if not self.holders:
             return []
-        return [Claim(claim.spelled, claim.holders, claim.shown_s, claim.gives) for claim in (self, *self.others)]
+        return [
+            Claim(claim.spelled, claim.holders, claim.shown_s, claim.gives, claim.lives)
+            for claim in (self, *self.others)
+        ]
 
     def holds(self, holder: int) -> bool:
         """Whether `holder` makes one of these claims."""
@@ -87,14 +93,26 @@ class Claims(Claim, gc=False):
         version = Version.from_mtime(self.classic[0])
         return spelling.spell(Record(path=self.path, kind=Kind.FILE, version=version))
 
+    def stance(self, spelling: Spelling) -> Stance:
+        """Who has what is told of this path, and who has something else."""
+        if not self.others and self.classic is None:  # as it mostly is
+            return Stance(True, self.holders) if self.lives else _NOT_THERE
+        living = holders_of(claim for claim in (self, *self.others) if claim.lives)
+        if self.shows_classic(spelling):
+            return Stance(True, 0, living)
+        right = self.holders if self.lives else 0
+        return Stance(self.lives, right, living & ~right)
+
     def put(self, claims: Sequence[Claim]) -> None:
         """Let `claims` be all there are, the winning one first."""
         first = claims[0] if claims else _NOTHING
-        self.spelled, self.holders, self.shown_s, self.gives = first.spelled, first.holders, first.shown_s, first.gives
+        self.spelled, self.holders, self.shown_s = first.spelled, first.holders, first.shown_s
+        self.gives, self.lives = first.gives, first.lives
         self.others = tuple(claims[1:])
 
 
-_NOTHING: Final = Claim(b"", 0, UNSEEN, False)
+_NOT_THERE: Final = Stance()
+_NOTHING: Final = Claim(b"", 0, UNSEEN, False, False)
 
 
 class Told(Struct, frozen=True, kw_only=True):
@@ -113,7 +131,8 @@ class Told(Struct, frozen=True, kw_only=True):
 def claim_of(record: Record, spelled: bytes, holder: int) -> Claim:
     """The claim that whoever has the bit `holder` makes."""
     gives = record.kind is Kind.FILE and not record.deleted
-    return Claim(spelled, holder, record.version.mtime_s if gives and "/" not in record.path else UNSEEN, gives)
+    shown_s = record.version.mtime_s if gives and "/" not in record.path else UNSEEN
+    return Claim(spelled, holder, shown_s, gives, not record.deleted)
 
 
 def without(claims: Sequence[Claim], holder: int) -> list[Claim]:

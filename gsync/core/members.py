@@ -7,19 +7,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from typing import NamedTuple
 
 from gsync.core.holders import PeerId, numbers_of
 
 
-class Member:
-    """A native peer: its bit among holders, and how many records it holds."""
+class Stance(NamedTuple):
+    """How the native peers stand to a path: whether what is told of it is no deletion, who holds that, and who holds something else
+    that is none; as bits."""
 
-    __slots__ = ("bit", "peer", "records")
+    lives: bool = False
+    right: int = 0
+    astray: int = 0
+
+
+class Member:
+    """A native peer: its bit among holders, and how many records it holds.
+
+    Of these `right` are what is told, and `astray` something else, deletions aside.
+    """
+
+    __slots__ = ("astray", "bit", "peer", "records", "right")
 
     def __init__(self, peer: PeerId, bit: int) -> None:
         self.peer = peer
         self.bit = bit
         self.records = 0
+        self.right = 0
+        self.astray = 0
 
 
 class Members:
@@ -28,17 +43,22 @@ class Members:
     def __init__(self) -> None:
         self._by_peer: dict[PeerId, Member] = {}
         self._by_place: list[Member | None] = []
+        self._living = 0
+        self._laggard: Member | None = None
+        self._is_laggard_known = True
 
     def enter(self, peer: PeerId) -> None:
         """A new one has come; it gets the lowest bit that is free."""
         place = next((place for place, member in enumerate(self._by_place) if member is None), len(self._by_place))
         self._by_peer[peer] = member = Member(peer, 1 << place)
         self._by_place[place : place + 1] = [member]
+        self._is_laggard_known = False
 
     def leave(self, peer: PeerId) -> None:
         """It is gone; nobody counts it as a holder any more."""
         member = self._by_peer.pop(peer)
         self._by_place[member.bit.bit_length() - 1] = None
+        self._is_laggard_known = False
 
     def get(self, peer: PeerId) -> Member | None:
         """The member with this id, if it is one."""
@@ -47,6 +67,25 @@ class Members:
     def known(self, peer: PeerId) -> Member:
         """The member with this id, which must be one."""
         return self._by_peer[peer]
+
+    def stand(self, before: Stance, now: Stance) -> None:
+        """How they stand to a path has changed."""
+        if before == now:
+            return
+        self._living += now.lives - before.lives
+        for member in self.of(before.right ^ now.right):
+            member.right += 1 if now.right & member.bit else -1
+        for member in self.of(before.astray ^ now.astray):
+            member.astray += 1 if now.astray & member.bit else -1
+        self._is_laggard_known = False
+
+    def laggard(self) -> PeerId | None:
+        """The first one that does not hold all that lives, or holds something else; a deletion need not be known to whoever has
+        nothing there."""
+        if not self._is_laggard_known:
+            lags = (member for member in self._by_peer.values() if member.astray or member.right != self._living)
+            self._laggard, self._is_laggard_known = next(lags, None), True
+        return None if self._laggard is None else self._laggard.peer
 
     def of(self, bits: int) -> Iterator[Member]:
         """Those whose bits are set."""

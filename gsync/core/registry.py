@@ -97,6 +97,11 @@ class Registry:
         """At how many others further holders are worth telling, and were not taken yet."""
         return len(self._better_known)
 
+    @property
+    def laggard(self) -> PeerId | None:
+        """One of the native peers that do not have all that is to be told, or something else; None where all have just that."""
+        return self._members.laggard()
+
     # What peers say
 
     def enter(self, peer: PeerId) -> None:
@@ -203,8 +208,10 @@ class Registry:
             return ""
         if refusal := self._refusal(member, b"", instead_of=None):
             return refusal
+        before = claims.stance(self._spelling)
         claims.holders |= member.bit
         member.records += 1
+        self._members.stand(before, claims.stance(self._spelling))
         if claims.shown_s != UNSEEN:
             self._shown.hold(member.peer, claims.path, claims.shown_s)
         self._tell_holders(claims)
@@ -225,9 +232,11 @@ class Registry:
         if claims.others or claims.holders == member.bit:
             self._put(claims, settled(without(claims.all(), member.bit), self._spelling))
             return
+        before = claims.stance(self._spelling)
         claims.holders ^= member.bit  # as it mostly is: others hold the same
         claims.told &= claims.holders
         member.records -= 1
+        self._members.stand(before, claims.stance(self._spelling))
         if claims.shown_s != UNSEEN:
             self._shown.withdraw(member.peer, claims.path, claims.shown_s)
         self._tell_holders(claims)
@@ -235,15 +244,18 @@ class Registry:
     def _set_classic(self, claims: Claims, classic: tuple[int, tuple[int, ...]] | None) -> None:
         if classic == claims.classic:
             return
+        stance = claims.stance(self._spelling)
         before, claims.classic = claims.classic, classic
+        self._members.stand(stance, claims.stance(self._spelling))
         self._tell(claims)
         if before and classic and before[1][:ENOUGH] != classic[1][:ENOUGH] and claims.shows_classic(self._spelling):
             self._better_known[claims.path] = None
 
     def _put(self, claims: Claims, now: Sequence[Claim], *, winner: Record | None = None) -> None:
         """Let `now` be the claims of this path, and see who must be told what; `winner` is the first, if that was read."""
-        before = claims.all()
+        before, stance = claims.all(), claims.stance(self._spelling)
         claims.put(now)
+        self._members.stand(stance, claims.stance(self._spelling))
         self._records += len(now) - len(before)
         self._spelled_bytes += sum(len(claim.spelled) for claim in now) - sum(len(claim.spelled) for claim in before)
         for member in self._members.of(holders_of(before) & ~holders_of(now)):
@@ -323,7 +335,7 @@ class Registry:
 
     def _new_path(self, path: RelPath) -> Claims:
         row = self._free_rows.pop() if self._free_rows else len(self._rows)
-        claims = self._paths[path] = Claims(b"", 0, UNSEEN, False, path, row)
+        claims = self._paths[path] = Claims(b"", 0, UNSEEN, False, False, path, row)
         self._rows[row : row + 1] = [claims]
         return claims
 

@@ -96,11 +96,30 @@ class Pending(Struct, frozen=True, kw_only=True):
     """Local edits that a receive-only peer tells nobody."""
     refused: int = 0
     """Offers that are not taken until a person acts."""
+    refusal: str = ""
+    """One of them, or of the `unusable`, and why."""
+    unusable: int = 0
+    """Names that a classic tracker tells, and that no file of a synced folder may have."""
+    untold: int = 0
+    """Names and deletions here of which a classic tracker can tell nobody."""
     same_directory: bool | None = None
 
     @property
     def reason(self) -> str:
         """Why the folders may differ, the nearest cause first; "" when nothing is known to."""
+        if reason := self._unrest or self._difference:
+            return reason
+        if self.same_directory is False:
+            return "the tracker's directory differs from this folder"
+        return ""
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether nothing goes on here, and the folders differ until a person does something about it."""
+        return not self._unrest and bool(self._difference)
+
+    @property
+    def _unrest(self) -> str:
         if not self.has_tracker:
             return "without a tracker nobody knows what the others have"
         if not self.tracker_is_up:
@@ -120,13 +139,30 @@ class Pending(Struct, frozen=True, kw_only=True):
         ):
             if number:
                 return f"{_count(number, 'name')} {what}"
+        return ""
+
+    @property
+    def _difference(self) -> str:
         if self.refused:
-            return f"{_count(self.refused, 'version')} of others not taken; `gsync ls --state=stale` names them"
+            which = f"{_count(self.refused, 'version')} of others not taken ({self.refusal})"
+            return f"{which}; see all: `gsync ls --state=stale`"
+        if self.unusable:
+            return f"{_count(self.unusable, 'name')} of others that no file here may have ({self.refusal})"
         if self.kept_back:
             return f"{_count(self.kept_back, 'edit')} here that a receive-only peer tells nobody"
-        if self.same_directory is False:
-            return "the tracker's directory differs from this folder"
+        if self.untold:
+            return f"{_count(self.untold, 'name')} here of which a classic tracker can tell nobody"
         return ""
+
+
+class Settled(Struct, frozen=True, kw_only=True):
+    """Whether an independent comparison of the folders would find them equal now: `gsync wait`."""
+
+    settled: bool
+    reason: str = ""
+    """Why not."""
+    stuck: bool = False
+    """Whether to wait is of no use: it stays so until a person does something about it."""
 
 
 class Status(Struct, frozen=True, kw_only=True):

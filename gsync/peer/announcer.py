@@ -118,8 +118,8 @@ class Announcer:
 
     @property
     def waiting(self) -> int:
-        """How many paths a native tracker has not been told yet."""
-        return self._conversation.waiting if isinstance(self._conversation, TrackerLink) else 0
+        """How many paths the tracker has not been told yet."""
+        return self._conversation.waiting if self._conversation is not None else 0
 
     @property
     def tells_changes(self) -> bool:
@@ -139,6 +139,11 @@ class Announcer:
         """
         link = self._conversation
         return link.agrees() if isinstance(link, TrackerLink) and not link.names_only else None
+
+    @property
+    def laggard(self) -> str:
+        """Who does not have all that a native tracker tells, as it said last; "" where nobody, or where nobody can know."""
+        return self._conversation.laggard if isinstance(self._conversation, TrackerLink) else ""
 
     def seen(self) -> TrackerSeen:
         """How the tracker stands now."""

@@ -94,6 +94,7 @@ class ClassicLink:
         self._knows_native = opening is not Opening.PLAIN
         self._opening = opening
         self._announced = -1
+        self._told = _NOTHING
         self._tracker_is_ours = False
         self._goes_native = False
         self._last: bytes | None = None
@@ -101,6 +102,16 @@ class ClassicLink:
         self._heard = 0
         self.answers = 0
         """How many directories have come, equal ones counted."""
+
+    @property
+    def waiting(self) -> int:
+        """How many files the tracker has not been told of, and does not tell of itself; one of another program hears no more on
+        this connection."""
+        if self._announced == self._trees.generation:
+            return 0
+        untold = self._trees.announced().items() - self._told.items()
+        offers = self._trees.remote
+        return sum((offer := offers.get(path)) is None or offer.version.mtime_s != mtime_s for path, mtime_s in untold)
 
     def run(self) -> bytes:
         """Speak and listen until the connection ends, which raises, or until both sides have said NUL: what came behind it."""
@@ -195,7 +206,7 @@ class ClassicLink:
         self._say_initial(_NOTHING if self._opening is Opening.QUESTION else files)
 
     def _say_initial(self, files: Mapping[RelPath, int]) -> None:
-        self._announced = self._trees.generation
+        self._announced, self._told = self._trees.generation, files
         message = self._initial(files)
         if len(message) > TRACKER_LIMIT_BYTES:
             # Trackers stop reading there: better to serve the most names that fit than none.

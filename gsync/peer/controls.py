@@ -23,6 +23,7 @@ from gsync.core.status import (
     PeerSeen,
     Pending,
     Restored,
+    Settled,
     Status,
     TrackerSeen,
     Trashed,
@@ -34,8 +35,10 @@ from gsync.net.clock import Clock
 from gsync.peer import events as ev
 from gsync.peer.applier import Applier
 from gsync.peer.event_log import EventLog
+from gsync.peer.hearing import Hearing
 from gsync.peer.indexer import Indexer
 from gsync.peer.links import Links
+from gsync.peer.neighbourhood import THIS_PEER
 from gsync.peer.overlay import Overlay
 from gsync.peer.overlay_orders import OverlayOrders
 from gsync.peer.settings import Settings
@@ -94,6 +97,7 @@ class PeerControls(OverlayOrders):
         stop: Callable[[], None],
         links: Links,
         overlay: Overlay | None,
+        hearing: Hearing,
     ) -> None:
         super().__init__(
             overlay=overlay,
@@ -110,6 +114,7 @@ class PeerControls(OverlayOrders):
         self._indexer = indexer
         self._applier = applier
         self._voice = voice
+        self._hearing = hearing
         self._serving = serving
         self._restorer = restorer
         self._settler = settler
@@ -139,17 +144,22 @@ class PeerControls(OverlayOrders):
             pause=breathe,
         )
 
-    def settled(self) -> tuple[bool, str]:
+    def settled(self) -> Settled:
         """Whether an independent comparison of the folders would find them equal now, and why not."""
-        if reason := self._pending().reason:
-            return False, reason
+        if (pending := self._pending()).reason:
+            return Settled(settled=False, reason=pending.reason, stuck=pending.is_stuck)
         if self._indexer.look().changed:  # everything, now: what no hint told is found, too
-            return False, "changes were just found in the folder"
+            return Settled(settled=False, reason="changes were just found in the folder")
         announcer = self._voice.announcer
         if announcer is not None and announcer.agrees() is False:
-            return False, "the tracker knows something that this peer does not, or the other way round"
-        reason = self._pending().reason
-        return not reason, reason
+            return Settled(
+                settled=False, reason="the tracker knows something that this peer does not, or the other way round"
+            )
+        if (pending := self._pending()).reason:
+            return Settled(settled=False, reason=pending.reason, stuck=pending.is_stuck)
+        if announcer is not None and announcer.laggard:
+            return self._judged_by(announcer.laggard)
+        return Settled(settled=True)
 
     def listing(self, *, beneath: RelPath | None = None) -> Iterator[ListedEntry]:
         """Every path that is known, in path order; or only those in this directory, at any depth, and itself."""
@@ -240,6 +250,15 @@ class PeerControls(OverlayOrders):
             ignored_by=self._indexer.rule_for,
         )
 
+    def _judged_by(self, laggard: str) -> Settled:
+        """What it means that this peer does not have all that the tracker tells."""
+        if laggard != THIS_PEER:
+            return Settled(settled=False, reason=f"{laggard} does not have all of it, or has something else")
+        reason = (
+            "not all that others have is taken here: by this peer's role, or its rules (`gsync ls --state=ignored`)"
+        )
+        return Settled(settled=False, reason=reason, stuck=True)
+
     def _tracker(self) -> TrackerSeen | None:
         announcer = self._voice.announcer
         if self._facts.tracker is None:
@@ -250,9 +269,11 @@ class PeerControls(OverlayOrders):
 
     def _pending(self) -> Pending:
         announcer, tracker = self._voice.announcer, self._tracker()
+        is_classic = tracker is not None and tracker.dialect is Dialect.CLASSIC
         return Pending(
             has_tracker=tracker is not None,
             tracker_is_up=tracker is not None and tracker.is_up,
+            has_heard=self._hearing.is_up_to_date,
             paused=self._syncer.is_paused,
             to_look_at=self._indexer.unfinished(),
             to_fetch=self._syncer.left,
@@ -260,12 +281,25 @@ class PeerControls(OverlayOrders):
             to_announce=self._voice.kept + (announcer.waiting if announcer is not None else 0),
             held=len(self._indexer.held),
             kept_back=self._trees.kept_back(),
+            refused=len(self._syncer.refused),
+            refusal=self._refusal(),
+            unusable=len(self._hearing.unusable),
+            untold=self._trees.untold_by_classic() if is_classic else 0,
             same_directory=self._same_directory(tracker.dialect) if tracker is not None else None,
         )
+
+    def _refusal(self) -> str:
+        for path, reason in self._syncer.refused.items():
+            return f"{str(path)!r}: {reason}"
+        for refusal in self._hearing.unusable:
+            return f"{refusal.name!r}: {refusal.reason}"
+        return ""
 
     def _same_directory(self, dialect: Dialect) -> bool | None:
         """Whether what the tracker tells is what stands here; None where it tells too little to say."""
         announcer = self._voice.announcer
+        if dialect is Dialect.CLASSIC:
+            return self._trees.holds_what_is_offered(self._indexer.is_ignored)
         if dialect is not Dialect.NATIVE or announcer is None or not announcer.tells_changes:
             return None
         if not self._facts.receives or not self._facts.sends:

@@ -11,7 +11,7 @@ from gsync.net.breathing import breathe
 from gsync.net.transport import Network
 from gsync.peer.reach import Reach
 from gsync.peer.trees import Trees
-from gsync.wire.messages import DirectoryResponse
+from gsync.wire.messages import DirectoryResponse, Refusal
 
 
 class Hearing:
@@ -33,10 +33,19 @@ class Hearing:
         self._trees = trees
         self._on_first = on_first
         self._replan = replan
+        self._is_hearing = False
         self.has_heard = False
+        self.unusable: tuple[Refusal, ...] = ()
+        """Names of the last classic directory that no file may have here, and why."""
+
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether something was heard, and all of it is in the remote tree."""
+        return self.has_heard and not self._is_hearing
 
     def directory_came(self, directory: DirectoryResponse, own_end: Endpoint) -> None:
         """A classic tracker told all that it knows."""
+        self._is_hearing, self.unusable = True, directory.refused
         reach, offers = self._reach(own_end.ip), dict[RelPath, Offer]()
         for path, offer in paused(directory.offers.items(), breathe):
             reachable = reach.cut(offer)
@@ -46,6 +55,7 @@ class Hearing:
 
     def records_came(self, changes: Mapping[RelPath, Offer | None], is_everything: bool) -> None:
         """Our own tracker told what it knows, or what changed in it."""
+        self._is_hearing, self.unusable = True, ()
         reach, offers = self._reach(None), dict[RelPath, Offer | None]()
         for path, offer in paused(changes.items(), breathe):
             offers[path] = reach.cut(offer) if offer is not None else None
@@ -62,6 +72,7 @@ class Hearing:
         return Reach(network=self._network, tracker=self._tracker, serving=self._serving(), own_ip=own_ip)
 
     def _pass_on(self, paths: Iterable[RelPath]) -> None:
+        self._is_hearing = False
         if not self.has_heard:
             self.has_heard = True
             self._on_first()

@@ -29,6 +29,8 @@ ROWS_MAX: Final = 64 * 1024
 HOLDERS_MAX: Final = 32
 """Holders of a record that are looked at; a good one stands among the first."""
 
+THIS_PEER: Final = "this peer"
+
 _SHARED_MAX: Final = 4096
 """Rows of sources that are shared by the offers that name them; most of a directory needs a handful."""
 
@@ -72,6 +74,7 @@ class Neighbourhood:
         self._whereabouts = whereabouts
         self._rows: dict[int, Source | None] = {}
         self._named: dict[int, Named] = {}
+        self._self: int | None = None
         self._shared: dict[tuple[int, ...], tuple[Source, ...]] = {}
 
     def add(self, rows: Iterable[PeerRow]) -> tuple[Refusal, ...]:
@@ -79,7 +82,8 @@ class Neighbourhood:
         refused: list[Refusal] = []
         for row in rows:
             try:
-                self._rows[row.n] = self._whereabouts.source(row)
+                source = self._rows[row.n] = self._whereabouts.source(row)
+                self._self = row.n if source is None else self._self
             except NameRefused as error:
                 self._rows[row.n] = None
                 refused.append(Refusal(name=f"{row.ip}:{row.port}", reason=error.reason))
@@ -94,6 +98,15 @@ class Neighbourhood:
         """These have left; records that named them will be told anew."""
         for number in numbers:
             self._named.pop(number, None)
+
+    def spoken(self, number: int) -> str:
+        """Whom this number means, in a person's words."""
+        if number == self._self:
+            return THIS_PEER
+        source, named = self._rows.get(number), self._named.get(number)
+        if source is None:
+            return "another peer"
+        return str(source.endpoint) if named is None else f"{named.name} ({source.endpoint})"
 
     def named(self) -> dict[PeerName, Named]:
         """Who is there under which name; whoever came last, where several have one name. Never this peer itself."""

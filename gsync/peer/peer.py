@@ -250,6 +250,7 @@ class Peer:
             stop=self.stop,
             links=self._links,
             overlay=self.overlay,
+            hearing=self._hearing,
         )
 
     def stop(self) -> None:

@@ -122,6 +122,7 @@ class Syncer:
             )
         self._due = Due(trees)
         self._wake = Event()
+        self._refused: dict[RelPath, str] = {}
         self._in_flight = 0
         self._planning = False
         self._paused = False
@@ -149,6 +150,11 @@ class Syncer:
     def to_publish(self) -> int:
         """How many paths are being planned, carried out, or wait to be tried again."""
         return len(self._due) + self._planning + self._works.pending
+
+    @property
+    def refused(self) -> Mapping[RelPath, str]:
+        """The offers that are left alone until a person does something about it, and why."""
+        return self._refused
 
     def fetching(self) -> frozenset[RelPath]:
         """The paths whose content is on its way now."""
@@ -272,6 +278,8 @@ class Syncer:
             synced=trees.synced,
             policy=self._policy(),
         )
+        for path in paths:
+            self._refused.pop(path, None)
         wanted = set()
         works: list[LocalAction] = []
         for action in planned.actions:
@@ -281,6 +289,7 @@ class Syncer:
                     if self._queue.put(action):
                         self._events.tell(ev.FileStale(path=action.path))
                 case Refuse():
+                    self._refused[action.path] = action.reason
                     self._outcomes.skipped(action.path, None, ev.Cause.UNWANTED, action.reason, again=False)
                 case _:
                     works.append(action)

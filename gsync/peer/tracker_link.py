@@ -110,6 +110,7 @@ class TrackerLink:
         """How often it has told something."""
         self.names_only = False
         """Whether it has said that it will never tell what anybody holds."""
+        self._lags: int | None = None
         self._epoch = ""
         self._over = False
 
@@ -154,6 +155,11 @@ class TrackerLink:
     def waiting(self) -> int:
         """How much is still to be announced."""
         return self._outbox.waiting
+
+    @property
+    def laggard(self) -> str:
+        """Who does not have all that the tracker tells, or something else, as it said last; "" where nobody."""
+        return "" if self._lags is None else self._neighbourhood.spoken(self._lags)
 
     def agrees(self) -> bool:
         """Whether the tracker has heard all that was told here, and this peer all that the tracker knows; asks the tracker.
@@ -233,7 +239,7 @@ class TrackerLink:
 
     def _compare(self, ack: Ack) -> None:
         """Doubt what is known here if the tracker, which must have told all up to `ack.seq` before, knows something else."""
-        mirror = self._mirror
+        mirror, self._lags = self._mirror, ack.lags
         is_equal = mirror.is_whole and (ack.seq, ack.digest) == (mirror.seq, mirror.digest)
         self._acked.set(is_equal if ack.digest else None)
         if not mirror.is_whole or not ack.digest:  # without a digest it claims nothing

@@ -136,11 +136,25 @@ class Trees:
         for path, offer in self.remote.items():
             if is_ignored(path, offer.record.kind if offer.record is not None else Kind.FILE):
                 continue
-            offered += not offer.is_deletion
             entry: Entry | None = self._local.get(path) or self._buried.get(path)
-            if offer.record is not None and (entry is None or not looks_the_same(record_of(path, entry), offer.record)):
+            if entry is None or not _is_what_is_offered(path, entry, offer):
                 return False
+            offered += isinstance(entry, FileMeta)
         return offered == len(self._local)
+
+    def holds_what_is_offered(self, is_ignored: Callable[[RelPath, Kind], bool]) -> bool:
+        """The first half of that: all that one can know through a classic tracker, which does not say who has what is here."""
+        for path, offer in self.remote.items():
+            entry = self._local.get(path) or self._buried.get(path)
+            if not is_ignored(path, Kind.FILE) and (entry is None or not _is_what_is_offered(path, entry, offer)):
+                return False
+        return True
+
+    def untold_by_classic(self) -> int:
+        """Of how many names and deletions no classic tracker can tell others: what is no file at the top of the folder, and what
+        was deleted here and is there elsewhere."""
+        names = sum(not _is_classic(path, meta) for path, meta in self._local.items())
+        return names + sum(path in self._buried for path in self.remote)
 
     def has_children(self, path: RelPath) -> bool:
         """Whether something that is synced stands in the directory `path`."""
@@ -204,6 +218,15 @@ class Trees:
             paths.discard(path)
             if not paths:
                 del self._by_digest[meta.digest]
+
+
+def _is_what_is_offered(path: RelPath, entry: Entry, offer: Offer) -> bool:
+    """Whether this is the same; classic peers know of no deletions, so one that came after theirs agrees with them."""
+    if offer.record is not None:
+        return looks_the_same(record_of(path, entry), offer.record)
+    if isinstance(entry, Tombstone):
+        return entry.version.mtime_s >= offer.version.mtime_s
+    return entry.kind is Kind.FILE and entry.version.mtime_s == offer.version.mtime_s
 
 
 def _is_classic(path: RelPath, meta: FileMeta) -> bool:

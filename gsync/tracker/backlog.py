@@ -96,6 +96,6 @@ class Backlog:
             return change
         if self._ack_due:
             self._ack_due = False
-            return frame(header(Ack(seq=self._telling.seq, digest=self._telling.digest)))
+            return frame(header(Ack(seq=self._telling.seq, digest=self._telling.digest, lags=self._telling.laggard)))
         self.is_filled.clear()
         return None

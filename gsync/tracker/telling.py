@@ -79,6 +79,12 @@ class Telling:
         """That of all that was told up to `seq`; "" while more is about to be told."""
         return "" if self._registry.changes else self._registry.digest
 
+    @property
+    def laggard(self) -> int | None:
+        """The number of a native peer that does not have all that is told; None where all have it, or more is about to be told."""
+        laggard = self._registry.laggard
+        return None if laggard is None or self._registry.changes else laggard.number
+
     def note(self) -> None:
         """The registry, or what classic peers offer, may have changed."""
         self._news.set()

@@ -2,7 +2,7 @@
 
     GET  /v1/status                      one object
     GET  /v1/why?path=                   one object
-    GET  /v1/wait?seconds=               {"settled", "reason"}; answers at once when settled, else after up to that long
+    GET  /v1/wait?seconds=               {"settled", "reason", "stuck"}; at once when it is either, else after up to that long
     GET  /v1/ls?beneath=                 lines
     GET  /v1/peers                       lines
     GET  /v1/log?last=                   lines
@@ -46,6 +46,7 @@ from gsync.core.flood import QUERY_TTL, TTL_MAX
 from gsync.core.hits import Marked
 from gsync.core.keeping import Keep
 from gsync.core.names import PeerName, RelPath
+from gsync.core.status import Settled
 from gsync.errors import CutShort, GsyncError, NameRefused
 from gsync.net.clock import Clock
 from gsync.web.answers import answer, encode, error_answer, lines, status_of
@@ -214,14 +215,14 @@ def _done(order: Callable[[], None]) -> dict[str, object]:
     return {}
 
 
-def _wait(controls: Controls, clock: Clock, seconds: float) -> dict[str, object]:
+def _wait(controls: Controls, clock: Clock, seconds: float) -> Settled:
     until = clock.monotonic() + seconds
     pause_s = _FIRST_PAUSE_S
     while True:
-        settled, reason = controls.settled()
+        said = controls.settled()
         left_s = until - clock.monotonic()
-        if settled or left_s <= 0:
-            return {"settled": settled, "reason": "" if settled else reason}
+        if said.settled or said.stuck or left_s <= 0:
+            return said
         gevent.sleep(min(pause_s, left_s))
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 

@@ -16,7 +16,7 @@ from gsync.core.flood import QUERY_TTL
 from gsync.core.hits import CopySeen, FoundCopy, Got, OverlaySeen, Refreshed
 from gsync.core.keeping import ConflictWaiting, Keep, Kept
 from gsync.core.names import PeerName, RelPath
-from gsync.core.status import ListedEntry, LogLine, PeerSeen, Restored, Status, Trashed
+from gsync.core.status import ListedEntry, LogLine, PeerSeen, Restored, Settled, Status, Trashed
 from gsync.core.versions import Version
 
 SEARCH_WAIT_S: Final = 2.0
@@ -72,10 +72,11 @@ class Controls(OverlayControls, Protocol):
 
     def status(self) -> Status: ...
 
-    def settled(self) -> tuple[bool, str]:
+    def settled(self) -> Settled:
         """Whether an independent comparison of the folders would find them equal now, and why not.
 
-        True only when nothing is pending, the tracker's digest equals ours, and a fresh scan of everything found nothing.
+        Only when nothing is pending, the tracker's digest equals ours, a fresh scan of everything found nothing, and all native
+        peers hold what this one holds.
         Cheap reasons come first: it is asked again and again.
         """
         ...

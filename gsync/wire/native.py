@@ -146,11 +146,13 @@ class Delta(Message, tag="delta"):
 class Ack(Message, tag="ack"):
     """The answer to Alive: the tracker's own `seq` and digest; equal `seq` and another digest mean: take a snapshot.
 
-    An empty digest claims nothing: changes are about to be told.
+    An empty digest claims nothing: changes are about to be told. `lags` is a native peer that does not hold all of it, or holds
+    something else; none where all have the same.
     """
 
     seq: Id
     digest: Mark
+    lags: Id | None = None
 
 
 class Resync(Message, tag="resync"):

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from gsync.core.status import Settled
 from gsync.net.clock import SystemClock
 from gsync.web.control import ControlServer
 from tests.e2e import folders
@@ -52,7 +53,7 @@ def test_each_command_is_answered_from_within_the_folder(cluster: Cluster, contr
 def test_a_name_that_nobody_knows_and_a_wait_that_is_over_have_their_codes(
     cluster: Cluster, controls: FakeControls
 ) -> None:
-    controls.settled_answers = [(False, "3 names to fetch")]
+    controls.settled_answers = [Settled(settled=False, reason="3 names to fetch")]
     assert run(cluster, "why", "no.txt").ends() == 4
     late = run(cluster, "wait", "--timeout=0.1")
     assert late.ends() == 7

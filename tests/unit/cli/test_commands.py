@@ -18,7 +18,7 @@ from gsync.core.copies import CopyState, Mode
 from gsync.core.hits import Refreshed
 from gsync.core.keeping import ConflictWaiting, Keep
 from gsync.core.model import Kind
-from gsync.core.status import Here, LogLine, State, TrackerSeen
+from gsync.core.status import Here, LogLine, Settled, State, TrackerSeen
 from gsync.net.clock import HubClock
 from gsync.net.unix import Door
 from gsync.storage.visiting import TRACKER_NOTE, note
@@ -134,22 +134,29 @@ def test_a_status_as_json_is_one_object(world: World, run: Run) -> None:
 
 
 def test_wait_is_silent_when_all_is_in_sync(world: World, run: Run) -> None:
-    world.controls.settled_answers = [(False, "3 names to fetch"), (True, "")]
+    world.controls.settled_answers = [Settled(settled=False, reason="3 names to fetch"), Settled(settled=True)]
     assert printed(run, "wait") == []
     assert world.controls.told == ["settled", "settled"]
 
 
 def test_wait_gives_up_after_its_time_and_says_what_is_missing(world: World, run: Run) -> None:
-    world.controls.settled_answers = [(False, "3 names to fetch")]
+    world.controls.settled_answers = [Settled(settled=False, reason="3 names to fetch")]
     code, out, err = run("wait", "--timeout=0.03")
     assert (code, out) == (7, "")
     assert err == "gsync: not in sync after 0.03 s: 3 names to fetch\n  see what is missing: gsync status\n"
 
 
+def test_wait_ends_at_once_where_only_a_person_can_help(world: World, run: Run) -> None:
+    world.controls.settled_answers = [Settled(settled=False, reason="1 version of others not taken", stuck=True)]
+    code, out, err = run("wait")
+    assert (code, out) == (5, "")
+    assert err == "gsync: not in sync, and to wait is of no use: 1 version of others not taken\n"
+
+
 def test_wait_for_no_time_only_looks(world: World, run: Run) -> None:
-    world.controls.settled_answers = [(False, "paused")]
+    world.controls.settled_answers = [Settled(settled=False, reason="paused")]
     (said,) = objects(run, "wait", "--timeout=0", code=7)
-    assert (said["settled"], said["reason"]) == (False, "paused")
+    assert (said["settled"], said["reason"], said["stuck"]) == (False, "paused", False)
     assert world.controls.told == ["settled"]
 
 

@@ -147,6 +147,16 @@ class Model:
             return native
         return Record(path=name, kind=Kind.FILE, version=Version.from_mtime(latest))
 
+    def lag(self) -> set[int]:
+        """Who would not find the same in its folder as what is told."""
+        told = {path(name): self.told(path(name)) for name in NAMES}
+        alive = {name: plain(one) for name, one in told.items() if one is not None and not one.deleted}
+        return {
+            number
+            for number, said in self.native.items()
+            if {name: plain(one) for name, one in said.items() if not one.deleted} != alive
+        }
+
     def shown(self, name: RelPath) -> tuple[int, set[int]] | None:
         native = self.native_winner(name)
         mine = {number: said[name] for number, said in self.classic.items() if name in said}
@@ -231,6 +241,8 @@ def test_it_says_what_the_model_says(commands: list[tuple[str, int, object]]) ->
         assert swarm.registry.digest == digest_text(marks)
         assert {name: swarm.offered(name) for name in "ab"} == {name: model.shown(path(name)) for name in "ab"}
         assert len(swarm.registry) == sum(win is not None for win in wins.values())
+        laggard, lag = swarm.registry.laggard, model.lag()
+        assert (laggard is None and not lag) or (laggard is not None and laggard.number in lag)
     swarm.hear()
     assert {name: told.spelled for name, told in swarm.heard.items()} == {
         name: told.spelled for name, told in swarm.everything().items()
@@ -343,6 +355,36 @@ def test_a_deletion_wins_over_what_it_had_seen_and_goes_with_its_last_holder() -
     swarm.leave(1)
     assert swarm.hear() == ["a"]
     assert swarm.heard == {}
+
+
+def test_who_has_not_all_that_is_told_is_named() -> None:
+    swarm = Swarm()
+    swarm.enter(1, 2, 3)
+    assert swarm.registry.laggard is None
+    for number in (1, 3):
+        swarm.says(number, record("a", x=1))
+    assert swarm.registry.laggard == PeerId(2)
+    swarm.says(2, record("a", x=1))
+    assert swarm.registry.laggard is None
+    swarm.says(3, record("a", x=2, mtime=9))
+    assert swarm.registry.laggard == PeerId(1)
+    for number in (1, 2):
+        swarm.says(number, record("a", x=2, mtime=9))
+    swarm.classic(7, a=20)
+    assert swarm.registry.laggard == PeerId(1)
+    swarm.leave(7)
+    assert swarm.registry.laggard is None
+
+
+def test_a_deletion_need_not_be_known_to_whoever_has_nothing_there() -> None:
+    swarm = Swarm()
+    swarm.enter(1, 2)
+    swarm.says(1, record(deleted=True, x=2, mtime=9))
+    assert swarm.registry.laggard is None
+    swarm.says(2, record(x=1))
+    assert swarm.registry.laggard == PeerId(2)
+    swarm.says(2, record(deleted=True, x=2, mtime=9))
+    assert swarm.registry.laggard is None
 
 
 def test_a_peer_holds_what_it_announced_last() -> None:

@@ -20,8 +20,13 @@ IN_ORDER = [
     ({"to_fetch": 3}, "3 names to fetch"),
     ({"to_publish": 1}, "1 name on the way into the folder"),
     ({"to_announce": 1}, "1 name to announce"),
-    ({"refused": 1}, "1 version of others not taken; `gsync ls --state=stale` names them"),
+    (
+        {"refused": 1, "refusal": "'a': it is from the future"},
+        "1 version of others not taken ('a': it is from the future); see all: `gsync ls --state=stale`",
+    ),
+    ({"unusable": 1, "refusal": "'..': no name"}, "1 name of others that no file here may have ('..': no name)"),
     ({"kept_back": 2}, "2 edits here that a receive-only peer tells nobody"),
+    ({"untold": 2}, "2 names here of which a classic tracker can tell nobody"),
     ({"same_directory": False}, "the tracker's directory differs from this folder"),
 ]
 
@@ -36,8 +41,21 @@ def test_each_cause_is_told_in_words(change: dict[str, object], reason: str) -> 
     assert replace(NOTHING, **change).reason == reason  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("change", [{"refused": 1}, {"unusable": 1}, {"kept_back": 1}, {"untold": 1}], ids=str)
+def test_what_no_waiting_mends_is_stuck_once_nothing_else_goes_on(change: dict[str, int]) -> None:
+    assert replace(NOTHING, **change).is_stuck  # type: ignore[arg-type]
+    assert not replace(NOTHING, **change, to_fetch=1).is_stuck  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "change", [{}, {"held": 1}, {"paused": True}, {"to_fetch": 1}, {"same_directory": False}], ids=str
+)
+def test_all_else_is_worth_waiting_for(change: dict[str, object]) -> None:
+    assert not replace(NOTHING, **change).is_stuck  # type: ignore[arg-type]
+
+
 def test_the_nearest_cause_is_told_first() -> None:
     everything = NOTHING
     for change, reason in reversed(IN_ORDER):
-        everything = replace(everything, **change)  # type: ignore[arg-type]
+        everything = replace(everything, **{"refusal": "", **change})  # type: ignore[arg-type]
         assert everything.reason == reason

@@ -21,7 +21,7 @@ from gsync.peer.events import TrackerDown, TrackerUp
 from gsync.peer.trees import Trees
 from gsync.wire.framing import TRACKER_LIMIT_BYTES, JsonSplitter
 from gsync.wire.messages import DirectoryResponse
-from tests.unit.peer.world import THEIRS_IP, Heard, Lan, meta, path
+from tests.unit.peer.world import THEIRS_IP, Heard, Lan, meta, offer, path
 
 TRACKER = Endpoint(THEIRS_IP, 9000)
 SERVING = 2001
@@ -241,6 +241,9 @@ def test_a_foreign_tracker_hears_one_initial_a_connection_whatever_changes(room:
     room.save("b.txt")
     gevent.sleep(20)
     assert [what for _, what in room.tracker.said()] == ["initial a.txt"] + ["keepalive"] * 4
+    assert room.announcer.waiting == 1
+    room.trees.note_remote({path("b.txt"): offer(room.trees.local[path("b.txt")].version.mtime_s)})
+    assert room.announcer.waiting == 0  # another one has told it
 
 
 def test_a_tracker_of_ours_hears_news_at_once_when_the_last_initial_is_five_seconds_old(room: Room) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from gsync.core.model import Source
 from gsync.core.names import Endpoint
@@ -43,6 +44,17 @@ def native(ip: str, port: int = 2000) -> Source:
 )
 def test_a_row_is_a_source_unless_it_is_this_peer(where: Whereabouts, told: PeerRow, reached: Source | None) -> None:
     assert where.source(told) == reached
+
+
+def test_a_number_is_spoken_of_by_name_and_address() -> None:
+    known = Neighbourhood(LAN)
+    known.add(
+        [row(1, "192.0.2.9"), replace(row(2, "192.0.2.9", 2002), name="ben", speaks=2), row(3, "192.0.2.1", 2001)]
+    )
+    assert known.spoken(1) == "192.0.2.9:2000"
+    assert known.spoken(2) == "ben (192.0.2.9:2002)"
+    assert known.spoken(3) == "this peer"
+    assert known.spoken(4) == "another peer"
 
 
 @pytest.mark.parametrize(("speaks", "gsync", "knows_native"), [(0, False, False), (1, True, False), (2, True, True)])

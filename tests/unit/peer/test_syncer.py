@@ -414,6 +414,10 @@ def test_an_offer_from_the_future_is_refused_and_said_once(room: Room) -> None:
     assert isinstance(skipped, ev.FileSkipped)
     assert (skipped.path, skipped.source, skipped.again) == (A, None, False)
     assert room.names == ["b"]
+    assert room.syncer.refused == {A: skipped.reason}
+    room.directory({"b": offer(1)})
+    gevent.sleep(1)
+    assert room.syncer.refused == {}
 
 
 def test_where_a_directory_or_a_link_stands_nothing_is_fetched_for_nothing(room: Room) -> None:

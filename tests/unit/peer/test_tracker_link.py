@@ -569,6 +569,16 @@ def test_both_agree_when_an_answer_to_a_question_asked_now_says_so(room: Room) -
     assert verdicts == [(0.03, False)]
 
 
+def test_who_does_not_have_all_is_known_once_the_tracker_has_said_so(room: Room) -> None:
+    room.tracker.on_message = holding(room)
+    room.start()
+    assert room.link.laggard == ""
+    for lags, spoken in [(99, "another peer"), (None, "")]:
+        room.tracker.acks = lambda alive, lags=lags: Ack(seq=alive.seq, digest=alive.digest, lags=lags)
+        assert room.link.agrees()
+        assert room.link.laggard == spoken
+
+
 def test_both_do_not_agree_while_something_is_still_to_be_told(room: Room) -> None:
     room.tracker.on_message = holding(room)
     room.start()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gsync.core.model import FileMeta, Offer, Tombstone
+from gsync.core.model import FileMeta, Kind, Offer, Tombstone
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.records import record_of
 from gsync.peer.trees import Trees
@@ -104,6 +104,32 @@ def test_the_folder_agrees_with_the_others_where_all_that_they_offer_stands_here
     trees.note_remote({A: offer(5), B: offer(5)})
     assert not trees.agrees_with_remote(lambda path, kind: False)
     assert trees.agrees_with_remote(lambda path, kind: path == B)
+
+
+def test_a_deletion_agrees_with_classic_peers_who_have_nothing_later() -> None:
+    trees = Trees({}, {}, {A: Tombstone(version=v(6))})
+    for mtime_s, agrees in [(5, True), (6, True), (7, False)]:
+        trees.note_remote({A: offer(mtime_s)})
+        assert trees.agrees_with_remote(lambda path, kind: False) == agrees
+        assert trees.holds_what_is_offered(lambda path, kind: False) == agrees
+
+
+def test_through_a_classic_tracker_only_what_is_offered_can_be_compared() -> None:
+    trees = Trees({A: meta(), B: meta()}, {})
+    trees.note_remote({A: offer(5)})
+    assert trees.holds_what_is_offered(lambda path, kind: False)
+    for mtime_s in (4, 6):
+        trees.note_remote({A: offer(mtime_s)})
+        assert not trees.holds_what_is_offered(lambda path, kind: False)
+        assert trees.holds_what_is_offered(lambda path, kind: path == A)
+
+
+def test_what_no_classic_tracker_can_be_told_is_counted() -> None:
+    inner, directory = path("d/a"), replace(meta(), fingerprint=replace(meta().fingerprint, kind=Kind.DIRECTORY))
+    trees = Trees({A: meta(), path("d"): directory, inner: meta()}, {}, {B: Tombstone(version=v(6))})
+    assert trees.untold_by_classic() == 2
+    trees.note_remote({B: offer(5)})
+    assert trees.untold_by_classic() == 3
 
 
 @given(st.lists(st.tuples(st.dictionaries(names, entries), st.frozensets(names)), max_size=10))

@@ -427,7 +427,7 @@ def test_a_digest_is_not_told_while_changes_are_about_to_be() -> None:
         assert peer.of(Ack) == [Ack(seq=2, digest="")]
         peer.tell(Alive(seq=0, digest=""))
         peer.hear()
-        assert peer.of(Ack)[1:] == [Ack(seq=3, digest=peer.digest)]
+        assert peer.of(Ack)[1:] == [Ack(seq=3, digest=peer.digest, lags=0)]
 
 
 def test_who_asks_is_told_everything_again() -> None:
@@ -562,7 +562,7 @@ def test_a_slow_reader_is_told_everything_anew_when_it_reads_again(monkeypatch: 
         assert sum(len(header(message)) for message in slow.heard) < told
         slow.tell(Alive(seq=0, digest=""))
         slow.hear()
-        assert slow.of(Ack) == [Ack(seq=slow.seq, digest=slow.digest)]
+        assert slow.of(Ack) == [Ack(seq=slow.seq, digest=slow.digest, lags=1)]
 
 
 def test_changes_during_a_snapshot_come_after_it() -> None:

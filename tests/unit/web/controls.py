@@ -18,6 +18,7 @@ from gsync.core.status import (
     LogLine,
     PeerSeen,
     Restored,
+    Settled,
     State,
     Status,
     TrackerSeen,
@@ -101,7 +102,7 @@ class FakeControls:
     def __init__(self) -> None:
         self.told: list[object] = []
         self.shown = status()
-        self.settled_answers: list[tuple[bool, str]] = [(True, "")]
+        self.settled_answers: list[Settled] = [Settled(settled=True)]
         self.entries = [entry("a.txt"), entry("photos/b.jpg", State.MISSING)]
         self.lines = [LogLine(time_s=1_750_000_000.25, event="file.fetched", facts={"path": "a.txt", "size": 15})]
         self.conflicting: list[ConflictWaiting] = []
@@ -121,7 +122,7 @@ class FakeControls:
         self.before_answer()
         return self.shown
 
-    def settled(self) -> tuple[bool, str]:
+    def settled(self) -> Settled:
         self.told.append("settled")
         return self.settled_answers.pop(0) if len(self.settled_answers) > 1 else self.settled_answers[0]
 

@@ -15,7 +15,7 @@ from gevent.event import Event
 
 from gsync.core.copies import CopyState, Mode
 from gsync.core.keeping import Keep
-from gsync.core.status import Dialect, TrackerSeen
+from gsync.core.status import Dialect, Settled, TrackerSeen
 from gsync.errors import ConfigError, NameRefused, StorageError, UnknownName
 from gsync.net.breathing import breathe
 from gsync.net.clock import HubClock
@@ -243,19 +243,24 @@ def test_errors_keep_their_kind(world: World, error: Exception) -> None:
 
 
 def test_waiting_ends_when_all_is_settled(world: World) -> None:
-    world.controls.settled_answers = [(False, "2 names to fetch")] * 3 + [(True, "")]
-    assert world.client.get("wait", seconds="20") == {"v": 1, "settled": True, "reason": ""}
+    world.controls.settled_answers = [Settled(settled=False, reason="2 names to fetch")] * 3 + [Settled(settled=True)]
+    assert world.client.get("wait", seconds="20") == {"v": 1, "settled": True, "reason": "", "stuck": False}
     assert world.controls.told == ["settled"] * 4
 
 
 def test_waiting_for_no_time_tells_what_is_missing(world: World) -> None:
-    world.controls.settled_answers = [(False, "2 names to fetch")]
-    assert world.client.get("wait", seconds="0") == {"v": 1, "settled": False, "reason": "2 names to fetch"}
+    world.controls.settled_answers = [Settled(settled=False, reason="2 names to fetch")]
+    assert world.client.get("wait", seconds="0") == {
+        "v": 1,
+        "settled": False,
+        "reason": "2 names to fetch",
+        "stuck": False,
+    }
     assert world.controls.told == ["settled"]
 
 
 def test_waiting_ends_after_the_time_that_was_given(world: World) -> None:
-    world.controls.settled_answers = [(False, "paused")]
+    world.controls.settled_answers = [Settled(settled=False, reason="paused")]
     assert world.client.get("wait", seconds="0.05")["reason"] == "paused"
     assert len(world.controls.told) >= 2
 
@@ -426,7 +431,7 @@ def test_whoever_is_being_answered_when_the_peer_ends_gets_the_end_of_it(world: 
 
 def test_whoever_waits_when_the_peer_ends_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "GRACE_S", 0.01)
-    world.controls.settled_answers = [(False, "x")]
+    world.controls.settled_answers = [Settled(settled=False, reason="x")]
     asked = gevent.spawn(_error_of, world.client)
     eventually(lambda: world.controls.told)
     world.server.close()
