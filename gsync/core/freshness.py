@@ -52,7 +52,7 @@ class Freshness(CopyTable):
         self._rng = rng
         self._author = author
         self._jitter = jitter
-        self._hearsay = Hearsay()
+        self.hearsay: Final = Hearsay()
         self._timers = Timers()
         self._polls = Polls(rng=rng)
         self._neighbours: tuple[PeerName, ...] = ()
@@ -99,7 +99,7 @@ class Freshness(CopyTable):
         self._let_go(path)
         held = self._held.pop(path, None)
         if held is not None:
-            self._hearsay.add(path, held.version)
+            self.hearsay.add(path, held.version)
 
     # What others say
 
@@ -112,13 +112,13 @@ class Freshness(CopyTable):
         known = self.known(record.path)
         if known is not None and compare_vectors(record.version, known) in _BEHIND:
             return Heard(is_news=False, state=self.state(record.path))
-        self._hearsay.add(record.path, record.version if known is None else join((known, record.version)), record)
+        self.hearsay.add(record.path, record.version if known is None else join((known, record.version)), record)
         changed = held is not None and self.mode.hears_push and self._overtake(record, held, now)
         return Heard(is_news=True, changed=changed, state=self.state(record.path))
 
     def answer(self, path: RelPath, version: Version, *, now: float) -> Ruling:
         """What this peer says to whoever asks about `version` of `path`; it need not be the origin to know of something newer."""
-        heard = self._hearsay.record(path)
+        heard = self.hearsay.record(path)
         if heard is not None and compare_vectors(heard.version, version) not in _BEHIND:
             return Ruling(path=path, newer=heard)
         held = self._held.get(path)
@@ -189,7 +189,7 @@ class Freshness(CopyTable):
         self._timers.clear()
         self._polls.clear()
         for path, held in self._held_now(pause):
-            heard = self._hearsay.record(path)
+            heard = self.hearsay.record(path)
             if mode.hears_push and heard is not None:
                 self._overtake(heard, held, now)
             if held.state is CopyState.VALID:
@@ -223,7 +223,7 @@ class Freshness(CopyTable):
 
     def known(self, path: RelPath) -> Version | None:
         """The highest version that was ever heard of or held here: no version that was is newer."""
-        held, heard = self._held.get(path), self._hearsay.version(path)
+        held, heard = self._held.get(path), self.hearsay.version(path)
         if held is None or heard is None:
             return heard if held is None else held.version
         return join((held.version, heard))
@@ -257,12 +257,12 @@ class Freshness(CopyTable):
         self._fetching.pop(path, None)
         self._let_go(path)
         known = self.known(path)
-        heard = self._hearsay.record(path)
+        heard = self.hearsay.record(path)
         self._held[path] = held
         if known is None or compare_vectors(known, held.version) in _BEHIND:
-            self._hearsay.forget(path)
+            self.hearsay.forget(path)
         else:
-            self._hearsay.add(path, known)
+            self.hearsay.add(path, known)
             if heard is None or not self._overtake(heard, held, now):
                 held.enter(CopyState.INVALID, "a newer version is known", now)
         if held.state is CopyState.VALID:
@@ -304,8 +304,8 @@ class Freshness(CopyTable):
         if record is not None and record.path == ruling.path and not self._disbelief(record, held):
             known = self.known(record.path) or held.version
             if compare_vectors(record.version, known) not in _BEHIND:
-                self._hearsay.add(record.path, join((known, record.version)), record)
-        heard = self._hearsay.record(ruling.path)
+                self.hearsay.add(record.path, join((known, record.version)), record)
+        heard = self.hearsay.record(ruling.path)
         return heard is not None and self._overtake(heard, held, now)
 
     def _renew(self, ruling: Ruling, held: Held, source: PeerName, asked_at: float, now: float) -> bool:

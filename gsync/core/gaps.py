@@ -23,11 +23,18 @@ class Gaps:
     def __init__(self) -> None:
         self._last: Recent[PeerName, tuple[str, int]] = Recent(ORIGINS_MAX)
 
+    def met(self, origin: PeerName, life: str, seq: int) -> None:
+        """`origin` says itself that it has flooded up to `seq` so far; what that was is found out otherwise."""
+        self._last[origin] = (life, seq)
+
     def saw(self, origin: PeerName, life: str, seq: int) -> bool:
         """`origin` flooded number `seq` of this `life` (from 1). Whether something before it was missed.
 
-        Not so for one that is heard of for the first time: what it said before was compared when our links came about.
+        Not so for one that is heard of for the first time: what it said before was compared when our links came about. Number 0
+        is what somebody else told when records were compared: it counts nothing.
         """
+        if not seq:
+            return False
         last = self._last.get(origin)
         if last is not None and last[0] == life and seq <= last[1]:
             return False

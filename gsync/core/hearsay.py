@@ -6,6 +6,7 @@ of that is one more flood, which its hops end. Pure; owned by `freshness`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from gsync.core.model import Record
@@ -28,6 +29,10 @@ class Hearsay:
 
     def __len__(self) -> int:
         return len(self._heard)
+
+    def paths(self) -> Iterator[RelPath]:
+        """Of which something was heard, as it is now."""
+        return iter(self._heard)
 
     def add(self, path: RelPath, version: Version, record: Record | None = None) -> None:
         """`version` of `path` exists, and perhaps this is its record."""

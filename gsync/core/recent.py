@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -18,6 +18,9 @@ class Recent(Generic[K, V]):
 
     def __len__(self) -> int:
         return len(self._pairs)
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(tuple(self._pairs))
 
     def __setitem__(self, key: K, value: V) -> None:
         self._pairs.pop(key, None)

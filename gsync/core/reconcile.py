@@ -7,14 +7,17 @@
     differs, and ours is long          our digests of 16 parts of it: `spans`, to be answered in the same way
 
 Whoever is given marks tells the records that the other one lacks or has otherwise, and wants those that he lacks or has otherwise;
-which of two is newer the records say themselves. Nothing here is trusted: a lie costs a few messages. Pure; called by the peer's
-overlay when a link came about or healed, or when something was missed.
+which of two is newer the records say themselves. One side asks, in steps of which each waits for the answer to the last, so no more
+is ever on its way than a step makes; the other side only answers, and remembers nothing. Nothing here is trusted: a lie costs a few
+messages. Pure; called by the peer's overlay when a link came about or healed, or when something was missed.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from heapq import merge
 from itertools import accumulate, pairwise
 from operator import xor
 from typing import Final
@@ -23,6 +26,8 @@ from msgspec import Struct
 
 from gsync.core.marks import digest_text
 from gsync.core.names import RelPath
+from gsync.core.pausing import Pause, no_pause, paused
+from gsync.errors import RemoteProtocolError
 
 LIST_MAX: Final = 1000
 """Paths of a range that is listed rather than divided."""
@@ -32,6 +37,21 @@ PARTS: Final = 16
 
 SPANS_MAX: Final = 64
 """Ranges in one answer; `wire.overlay.RANGES_MAX`."""
+
+STEP_PATHS: Final = 500
+"""Records that are told in one step of a comparison, and as many that are asked for."""
+
+STEP_LONG_SPANS: Final = SPANS_MAX // PARTS
+"""Ranges of one step that will be divided: so their parts come in one message."""
+
+WAITING_MAX: Final = 1024
+"""Ranges that wait for their step. Honest answers come to `SPANS_MAX` for each level of dividing, 384 for 16 million paths."""
+
+STEPS_MAX: Final = 20_000
+"""Steps of one comparison; two peers with 2 million different records need 8,000."""
+
+_RUN: Final = 20_000
+"""Paths that are put in order in one go: 10 ms."""
 
 
 class Span(Struct, frozen=True, kw_only=True):
@@ -58,26 +78,40 @@ class Difference(Struct, frozen=True, kw_only=True):
     want: tuple[RelPath, ...] = ()
 
 
+class Step(Struct, frozen=True, kw_only=True):
+    """What the side that asks says next, in this order: our records of `tell`, then what of `wants` and `spans` it asks about."""
+
+    tell: tuple[RelPath, ...] = ()
+    wants: tuple[RelPath, ...] = ()
+    spans: tuple[Span, ...] = ()
+
+
 class Ledger:
     """The marks of all records of a peer at one moment, ready to be compared; to put 100,000 in order takes a tenth of a second."""
 
     __slots__ = ("_digests", "_marks", "_paths")
 
-    def __init__(self, marks: Mapping[RelPath, int]) -> None:
+    def __init__(self, marks: Mapping[RelPath, int], *, pause: Pause = no_pause) -> None:
         self._marks = marks
-        self._paths = sorted(marks)
-        self._digests = list(accumulate((marks[path] for path in self._paths), xor, initial=0))
+        self._paths = list(paused(_in_order(list(marks), pause), pause))
+        self._digests = list(paused(accumulate((marks[path] for path in self._paths), xor, initial=0), pause))
 
     def whole(self) -> Span:
         """Everything, in short: what a comparison begins with."""
-        return self._span("", "")
+        return self.span("", "")
+
+    def span(self, start: str, end: str) -> Span:
+        """The paths from `start` up to, not including, `end`, in short."""
+        first, last = self._range(start, end)
+        digest = self._digests[last] ^ self._digests[first]
+        return Span(start=start, end=end, digest=digest_text(digest), count=last - first)
 
     def answers(self, theirs: Iterable[Span]) -> tuple[Answer, ...]:
         """What to say to ranges of theirs, a message each; nothing where nothing differs."""
         spans: list[Span] = []
         lists: list[Answer] = []
         for their in theirs:
-            mine = self._span(their.start, their.end)
+            mine = self.span(their.start, their.end)
             if mine == their:
                 continue
             if mine.count > LIST_MAX:
@@ -112,18 +146,73 @@ class Ledger:
         first, last = self._range(span.start, span.end)
         return self._paths[first:last]
 
-    def _span(self, start: str, end: str) -> Span:
-        first, last = self._range(start, end)
-        digest = self._digests[last] ^ self._digests[first]
-        return Span(start=start, end=end, digest=digest_text(digest), count=last - first)
-
     def _parts(self, span: Span) -> Iterator[Span]:
         first, last = self._range(span.start, span.end)
-        cuts = [self._paths[first + (last - first) * part // PARTS] for part in range(1, PARTS)]
+        cuts = [str(self._paths[first + (last - first) * part // PARTS]) for part in range(1, PARTS)]
         bounds = [span.start, *cuts, span.end]
         for start, end in pairwise(bounds):
-            yield self._span(start, end)
+            yield self.span(start, end)
 
     def _list(self, spans: list[Span]) -> Answer:
         paths = dict.fromkeys(path for span in spans for path in self._between(span))
         return Answer(listed=tuple(spans), marks=tuple((path, self._mark(path)) for path in paths))
+
+
+class Comparison:
+    """The side that asks: what was not asked, told and wanted yet. Any of the ledgers of this peer does for any step."""
+
+    __slots__ = ("_steps", "_tell", "_waiting", "_want")
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[str, str, int]] = [("", "", LIST_MAX + 1)]
+        self._tell: deque[RelPath] = deque()
+        self._want: deque[RelPath] = deque()
+        self._steps = 0
+
+    def next(self, ledger: Ledger) -> Step | None:
+        """The next step, once all that came of the last one was heard; None when there is none."""
+        self._steps += 1
+        if self._steps > STEPS_MAX:
+            raise RemoteProtocolError("a comparison of records that does not end")
+        tell, wants = _taken(self._tell), _taken(self._want)
+        spans = () if self._tell or self._want else tuple(ledger.span(start, end) for start, end in self._asked())
+        return Step(tell=tell, wants=wants, spans=spans) if tell or wants or spans else None
+
+    def hear(self, ledger: Ledger, answer: Answer) -> None:
+        """What came of the last step. Raises `RemoteProtocolError` if that is more than there can be."""
+        self._waiting += [
+            (span.start, span.end, span.count) for span in answer.spans if ledger.span(span.start, span.end) != span
+        ]
+        if len(self._waiting) > WAITING_MAX:
+            raise RemoteProtocolError("a comparison of records that only grows")
+        difference = ledger.difference(answer.listed, answer.marks)
+        self._tell.extend(difference.tell)
+        self._want.extend(difference.want)
+
+    def _asked(self) -> Iterator[tuple[str, str]]:
+        """Ranges whose answers fit into about one message, the last ones first: so few wait."""
+        room, long_ones, number = LIST_MAX, STEP_LONG_SPANS, SPANS_MAX
+        while self._waiting and number:
+            start, end, count = self._waiting[-1]
+            if count > LIST_MAX:
+                long_ones -= 1
+            else:
+                room -= count
+            if room < 0 or long_ones < 0:
+                return
+            number -= 1
+            self._waiting.pop()
+            yield start, end
+
+
+def _taken(paths: deque[RelPath]) -> tuple[RelPath, ...]:
+    return tuple(paths.popleft() for _ in range(min(STEP_PATHS, len(paths))))
+
+
+def _in_order(paths: list[RelPath], pause: Pause) -> Iterable[RelPath]:
+    """`sorted`, in bites: who sorts a million names at once holds up everything for a second."""
+    runs = list[list[RelPath]]()
+    for start in range(0, len(paths), _RUN):
+        runs.append(sorted(paths[start : start + _RUN]))
+        pause()
+    return merge(*runs)

@@ -15,9 +15,9 @@ Run = Callable[[Point, int], Outcome]
 """One run of a point with a seed."""
 
 
-def simulated(point: Point, seed: int) -> Outcome:
-    """One run in the simulated twin."""
-    return Twin(point, rng=Random(seed)).run()
+def simulated(point: Point, seed: int, *, heals_s: float | None = None) -> Outcome:
+    """One run in the simulated twin, whose links heal so much after something was lost on them, if they do."""
+    return Twin(point, rng=Random(seed), heals_s=heals_s).run()
 
 
 def measured(point: Point, *, seeds: int, run: Run = simulated) -> Row:

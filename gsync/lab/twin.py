@@ -2,7 +2,8 @@
 
 What decides is the real thing, `core/freshness.py` on the topologies of `core/topology.py`; what carries messages is a heap of
 events with delays from a seed. A folder here is mirrored: a copy that is known to be old is fetched from its origin at once. Of
-the messages only invalidations get lost. Called by `staleness`.
+the messages only invalidations get lost. Where links heal, what was lost was lost with its link: so much later the two neighbours
+compare what they know, as real peers do (`core/reconcile.py`). Called by `staleness`.
 
 A read gets the version that the copy here has. If the copy does not answer (it is expired, known to be old, or on its way) the
 reader waits until it does, in lazy mode after having asked; in passive mode, where nobody asks, the reader gets what stands there.
@@ -24,7 +25,7 @@ from gsync.core.freshness import Freshness
 from gsync.core.model import Kind, Record
 from gsync.core.names import PeerName, RelPath
 from gsync.core.polls import PollBatch
-from gsync.core.versions import Version
+from gsync.core.versions import Order, Version, compare_vectors
 from gsync.lab.grid import Outcome, Point
 
 FILES: Final = 4
@@ -53,10 +54,11 @@ class _Peer(Struct, kw_only=True):
 
 
 class Twin:
-    """Made for a point and a seed, and then `run` once."""
+    """Made for a point and a seed, and then `run` once; `heals_s` after it was lost a link is back, if ever."""
 
-    def __init__(self, point: Point, *, rng: Random) -> None:
+    def __init__(self, point: Point, *, rng: Random, heals_s: float | None = None) -> None:
         self._point = point
+        self._heals_s = heals_s
         self._rng = rng
         self._now = 0.0
         self._events: list[tuple[float, int, Callable[[], None]]] = []
@@ -133,6 +135,8 @@ class Twin:
         for name in sorted(to):
             self._tally["messages"] += 1
             if self._rng.random() < self._point.loss:
+                if self._heals_s is not None:
+                    self._later(self._heals_s, lambda name=name: self._compare(sender, name))  # type: ignore[misc]
                 continue
             self._travelling[record.path] += 1
             self._send(lambda name=name: self._hear(self._peers[name], record, sender=sender))  # type: ignore[misc]
@@ -145,6 +149,19 @@ class Twin:
         if heard.changed:
             self._fetch(peer, record.path)
         self._look_after(peer)
+
+    def _compare(self, one: PeerName, other: PeerName) -> None:
+        """A question and its answer; then each tells the other of what is newer, which may get lost again."""
+        self._tally["messages"] += 2
+        for here, there in ((one, other), (other, one)):
+            for path in self._files:
+                heard, known = (
+                    self._peers[here].freshness.hearsay.record(path),
+                    self._peers[there].freshness.known(path),
+                )
+                record = heard or self._peers[here].has[path]
+                if known is None or compare_vectors(record.version, known) is Order.NEWER:
+                    self._flood(record, sender=here, to=[there])
 
     def _fetch(self, peer: _Peer, path: RelPath) -> None:
         """The content comes from the origin; what that has when it is asked is what comes."""

@@ -234,7 +234,8 @@ class Announcer:
     def _hear_records(self, records: Mapping[RelPath, Offer | None], is_whole: bool) -> None:
         assert self._on_records is not None
         self._note_up(len(records))
-        self._on_records(records, is_whole)
+        # One that tells names alone knows of nothing; what neighbours told of stands.
+        self._on_records(records, is_whole and not self.tells_names_only)
 
     def _note_up(self, names: int) -> None:
         if not self._is_up:

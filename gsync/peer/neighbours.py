@@ -56,8 +56,9 @@ class Me(Struct, frozen=True, kw_only=True):
 class Ears(Protocol):
     """Whoever hears what neighbours say; nothing here may wait for long."""
 
-    flooded: int
-    """Invalidates that this life has made so far."""
+    @property
+    def flooded(self) -> int:
+        """Invalidates that this life has made so far."""
 
     def linked(self, link: OverlayLink) -> None: ...
 

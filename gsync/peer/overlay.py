@@ -1,7 +1,8 @@
 """The overlay of one peer: what came over its links, the decisions of the core, and what is sent.
 
-Queries are answered from the trees, invalidations are judged and passed on, copies are kept honest by time and by polls. Where a
-native tracker tells what changes, that counts as push: nothing is flooded and no poll leaves, because the tracker has said it all.
+Queries are answered from the trees, invalidations are judged and passed on, copies are kept honest by time, by polls, and by
+comparing what neighbours know. Where a native tracker tells what changes, that counts as push: nothing is flooded or compared, and
+no poll leaves, because the tracker has said it all.
 It has no opinion of its own: `core.flood` says where a message goes, `core.freshness` what a copy is worth. It never touches the
 folder: what should come is offered to the planner, as if a tracker had told it.
 """
@@ -15,7 +16,6 @@ from typing import Final
 from gevent.event import Event
 
 from gsync.core.freshness import Freshness
-from gsync.core.gaps import Gaps
 from gsync.core.model import Offer, Record, Source
 from gsync.core.names import PeerName, RelPath
 from gsync.core.records import winner
@@ -25,26 +25,17 @@ from gsync.net.clock import Clock
 from gsync.net.tasks import TaskGroup
 from gsync.net.transport import Network
 from gsync.peer.arrangement import Arrangement
+from gsync.peer.invalidations import Invalidations
+from gsync.peer.mirror import RECORDS_MAX
 from gsync.peer.neighbours import Me, Neighbours
 from gsync.peer.overlay_link import OverlayLink
 from gsync.peer.polling import Polling
+from gsync.peer.reconciling import Reconciling
 from gsync.peer.searches import Dice, Searches
 from gsync.peer.settings import Settings
 from gsync.peer.standing import Standings
 from gsync.peer.trees import Trees
-from gsync.wire.overlay import (
-    TTR_MAX_MS,
-    Hit,
-    Invalidate,
-    OnOverlayLink,
-    PeerAt,
-    Poll,
-    Query,
-    Verdict,
-    parse_place,
-    placed,
-)
-from gsync.wire.records import parse_record, wire_record
+from gsync.wire.overlay import Digests, Hit, Invalidate, OnOverlayLink, PeerAt, Poll, Query, Reconcile, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +80,6 @@ class Overlay:
         self._offer = offer
         self._tells_changes = tells_changes
         self._nobody_will_tell = nobody_will_tell
-        self.flooded = 0
         self.fresh: Final = Freshness(
             rng=rng, author=me.author, mode=settings.mode, ttr_s=settings.ttr_s, jitter=settings.jitter
         )
@@ -129,7 +119,24 @@ class Overlay:
             offer=self.offer,
             poke=self.poke,
         )
-        self._gaps = Gaps()
+        self.invalidations: Final = Invalidations(
+            me=me,
+            fresh=self.fresh,
+            standings=self.standings,
+            neighbours=self.neighbours,
+            arrangement=self.arrangement,
+            clock=clock,
+            here=self._here,
+            offer=self.offer,
+            missed=self._missed,
+        )
+        self.reconciling: Final = Reconciling(
+            neighbours=self.neighbours,
+            standings=self.standings,
+            clock=clock,
+            is_needed=lambda: self._is_awake and self.fresh.mode.hears_push and not tells_changes(),
+            told=self.invalidations.told,
+        )
         self._changed: dict[RelPath, list[Event]] = {}
         self._news = Event()
         self._is_awake = False
@@ -141,6 +148,7 @@ class Overlay:
         with TaskGroup() as tasks:
             tasks.spawn(self.neighbours.run)
             tasks.spawn(self.arrangement.run)
+            tasks.spawn(self.reconciling.run)
             while True:
                 self._keep_time(tasks)
                 self.searches.answer_late()
@@ -148,6 +156,11 @@ class Overlay:
                 now = self._clock.monotonic()
                 self._news.wait(AWAY_S if due is None else min(max(due - now, 0.001), AWAY_S))
                 self._news.clear()
+
+    @property
+    def flooded(self) -> int:
+        """Invalidations that this life has made so far."""
+        return self.invalidations.flooded
 
     # What happens here
 
@@ -168,7 +181,7 @@ class Overlay:
             if record is None or tells:
                 continue
             if before is None or compare_vectors(record.version, before) in (Order.NEWER, Order.CONCURRENT):
-                self._flood(record)
+                self.invalidations.flood(record)
         self._news.set()
 
     def await_change(self, path: RelPath) -> Event:
@@ -193,12 +206,15 @@ class Overlay:
             for path in untold:
                 record = self._trees.record(path)
                 if record is not None and not self._tells_changes():
-                    self._flood(record)
+                    self.invalidations.flood(record)
+            self.reconciling.everybody()
             self._news.set()
 
     def offer(self, record: Record, sources: tuple[Source, ...]) -> None:
         """Let the planner know of `record`, unless it knows something that wins over it."""
         known = self._trees.remote.get(record.path)
+        if known is None and len(self._trees.remote) >= RECORDS_MAX:
+            return
         if known is not None and known.record is not None:
             if winner((known.record, record)) != record:
                 return
@@ -216,6 +232,8 @@ class Overlay:
         """A link stands; what was missed while there was none is found out."""
         self.arrangement.met(link.name, link.endpoint, author=link.hello.author)
         self.fresh.set_neighbours(self.neighbours.names)
+        self.invalidations.linked(link)
+        self.reconciling.linked(link, has_dialled=link.dialled_by == self.me.name)
         self._news.set()
 
     def parted(self, name: PeerName) -> None:
@@ -236,11 +254,13 @@ class Overlay:
                 case Hit():
                     self.searches.hear_hit(link, message)
                 case Invalidate():
-                    self._hear_invalidate(link, message)
+                    self.invalidations.hear(link, message)
                 case Poll():
                     link.say(self._polling.polled(message))
                 case Verdict():
                     self._polling.hear_verdict(link.name, message)
+                case Reconcile() | Digests():
+                    self.reconciling.heard(link, message)
                 case _:
                     pass
         except NameRefused as error:
@@ -251,48 +271,10 @@ class Overlay:
         """What is known here about what a visitor asks."""
         return self._polling.polled(poll)
 
-    def _hear_invalidate(self, link: OverlayLink, said: Invalidate) -> None:
-        record, origin = parse_record(said.r), PeerName.parse(said.at.name)
-        now = self._clock.monotonic()
-        self.standings.feed_unknown(record.path)
-        verdict = self.fresh.hear(record, now=now)
-        if verdict.reason:
-            log.info("invalidate.refused path=%r from=%r reason=%s", record.path, link.name, verdict.reason)
-        if self._gaps.saw(origin, said.life, said.seq) and self._is_awake:
-            self.fresh.shorten(LOST_S, now=now, origin=origin)
-        if not verdict.is_news:
-            return
-        if said.hops > 1:
-            passed = Invalidate(
-                r=said.r,
-                at=placed(said.at, neighbour_ip=link.remote_ip),
-                life=said.life,
-                seq=said.seq,
-                hops=said.hops - 1,
-                ttr_ms=said.ttr_ms,
-            )
-            self.neighbours.tell((name for name in self.neighbours.names if name != link.name), passed)
-        source = parse_place(said.at, neighbour_ip=link.remote_ip)
-        self.arrangement.met(origin, source.endpoint, author=record.author)
-        self.standings.told(record.path, origin, said.ttr_ms / 1000)
-        if self.fresh.mode.hears_push and not self._tells_changes():
-            self.offer(record, (source,))
-
-    # What is sent
-
-    def _flood(self, record: Record) -> None:
-        """Tell everybody of what was made here, and of nothing else."""
-        if record.author != self.me.author or not self.fresh.mode.sends_push:
-            return
-        self.flooded += 1
-        said = Invalidate(
-            r=wire_record(record),
-            at=self._here(),
-            life=self.me.life,
-            seq=self.flooded,
-            ttr_ms=_ms(self.fresh.ttr_s),
-        )
-        self.neighbours.tell(self.neighbours.names, said)
+    def _missed(self, link: OverlayLink, origin: PeerName) -> None:
+        if self._is_awake:
+            self.fresh.shorten(LOST_S, now=self._clock.monotonic(), origin=origin)
+            self.reconciling.missed(link)
 
     def _keep_time(self, tasks: TaskGroup) -> None:
         now = self._clock.monotonic()
@@ -311,7 +293,3 @@ class Overlay:
     def _here(self) -> PeerAt:
         """This peer; its address is put in by whoever hears it."""
         return PeerAt(name=str(self.me.name), port=self._port())
-
-
-def _ms(seconds: float) -> int:
-    return min(int(seconds * 1000), TTR_MAX_MS)

@@ -125,6 +125,7 @@ class OverlayOrders:
         overlay = self._required()
         overlay.awaken()
         overlay.fresh.set_mode(mode, now=self._clock.monotonic())
+        overlay.reconciling.everybody()
         overlay.poke()
 
     def set_ttr(self, seconds: float) -> None:

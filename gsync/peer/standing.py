@@ -18,7 +18,7 @@ from gsync.core.freshness import Freshness
 from gsync.core.model import Kind, Record
 from gsync.core.names import PeerName, RelPath
 from gsync.core.recent import Recent
-from gsync.core.records import order
+from gsync.core.records import order, winner
 from gsync.core.versions import Order
 from gsync.errors import NameRefused
 from gsync.net.breathing import breathe
@@ -122,6 +122,35 @@ class Standings:
         self._fresh.refresh([standing.record.path], now=self._clock.monotonic())
         return True
 
+    def known(self) -> Iterator[Record]:
+        """The newest that is known of each path, told by whomever; a deletion, too."""
+        trees, heard = self._trees, self._fresh.hearsay
+        for paths in (trees.local, trees.buried, trees.remote, heard.paths()):
+            for path in tuple(paths):
+                is_done = paths is not trees.local and path in trees.local
+                record = None if is_done else self.newest(path)
+                if record is not None:
+                    yield record
+
+    def newest(self, path: RelPath) -> Record | None:
+        """The newest that is known of `path`; hearsay counts where nobody else is told of it, because nothing is taken here."""
+        offer = self._trees.remote.get(path)
+        told = [self._trees.record(path), offer.record if offer is not None else None]
+        if not self.takes_news():
+            told.append(self._fresh.hearsay.record(path))
+        records = [record for record in told if record is not None]
+        return winner(records) if records else None
+
+    def origin_of(self, record: Record) -> tuple[PeerName | None, float]:
+        """Who made it, as far as that is known, and how long it may still be believed."""
+        told, copy, now = self._told.get(record.path), self._fresh.copy(record.path), self._clock.monotonic()
+        if copy is not None and copy.version == record.version:
+            origin = copy.origin or self._name_of(record.author)
+            return origin, self._fresh.remaining_s(record.path, now=now)
+        if told is not None:
+            return told.origin, max(0.0, told.until - now)
+        return self._name_of(record.author), 0.0
+
     def matching(self, question: str, *, most: int) -> Iterator[Standing]:
         """The copies that answer a query, `most` of them: one exact name, or all that match a pattern.
 
@@ -135,6 +164,10 @@ class Standings:
                 most -= 1
                 if not most:
                     return
+
+    def takes_news(self) -> bool:
+        """Whether what neighbours tell is news to the folder: not where copies heed no push, or a native tracker tells it all."""
+        return self._fresh.mode.hears_push and not self._tells_changes()
 
     def _named(self, question: str) -> Iterator[Standing]:
         if not set("*?[") & set(question):

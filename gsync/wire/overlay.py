@@ -8,7 +8,7 @@ took it. Sans-IO; called by the peer's overlay and its links.
     Hit         goes back the way the query came
     Invalidate  flooded by whoever changed something, forwarded as long as it is news
     Poll        answered by a Verdict, in the order of its questions
-    Reconcile   "this is what I know, in short", answered by Digests
+    Reconcile   "this is what I know, in short", answered by Digests, and by Invalidates
 """
 
 from __future__ import annotations
@@ -147,7 +147,10 @@ class WireMark(Struct, gc=False, forbid_unknown_fields=True):
 
 
 class Reconcile(Message, tag="reconcile"):
-    """This is what is known here, range by range; and the records of `wants` are asked for, as Invalidates."""
+    """This is what is known here, range by range; and the records of `wants` are asked for, as Invalidates.
+
+    One at a time: the next one may follow when the last Digests of this one has come.
+    """
 
     id: Id
     ranges: Annotated[list[WireRange], Meta(max_length=RANGES_MAX)] = field(default_factory=list)
@@ -155,15 +158,16 @@ class Reconcile(Message, tag="reconcile"):
 
 
 class Digests(Message, tag="digests"):
-    """The answer to Reconcile, or to the ranges of Digests, where they differ: divided where they are long, else `marks`.
+    """The answer to Reconcile, after what was wanted: the ranges that differ, divided where they are long, else `marks`.
 
-    `listed` are the ranges that `marks` are all of.
+    `listed` are the ranges that `marks` are all of. With `more` another one follows; the last one may say nothing.
     """
 
     id: Id
     ranges: Annotated[list[WireRange], Meta(max_length=RANGES_MAX)] = field(default_factory=list)
     listed: Annotated[list[WireRange], Meta(max_length=RANGES_MAX)] = field(default_factory=list)
     marks: Annotated[list[WireMark], Meta(max_length=MARKS_MAX)] = field(default_factory=list)
+    more: bool = False
 
 
 OnOverlayLink = Hello | Query | Hit | Invalidate | Poll | Verdict | Reconcile | Digests | Ping | Pong
@@ -213,10 +217,11 @@ def parse_range(wire: WireRange) -> Span:
     return Span(start=wire.start, end=wire.end, digest=wire.digest, count=wire.count)
 
 
-def digests(id_: int, answer: Answer) -> Digests:
-    """The message that says `answer`."""
+def digests(id_: int, answer: Answer, *, more: bool = False) -> Digests:
+    """The message that says `answer`; `more` if it is not the last."""
     return Digests(
         id=id_,
+        more=more,
         ranges=[wire_range(span) for span in answer.spans],
         listed=[wire_range(span) for span in answer.listed],
         marks=[WireMark(p=str(path), m=mark) for path, mark in answer.marks],

@@ -71,6 +71,17 @@ def test_with_loss_push_has_more_stale_reads_than_hybrid_which_asks_as_well() ->
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("mode", [Mode.PUSH, Mode.HYBRID])
+def test_links_that_heal_and_are_compared_over_leave_hardly_a_stale_read_at_ten_percent_loss(mode: Mode) -> None:
+    setting = point(mode, ttr_s=600, peers=16, loss=0.1)
+    lost, healed = ([simulated(setting, seed, heals_s=heals) for seed in range(1, 5)] for heals in (None, 1.0))
+    stale = [sum(outcome.stale_pct for outcome in outcomes) / len(outcomes) for outcomes in (lost, healed)]
+    assert stale[0] > 10
+    assert stale[1] < 0.5
+    assert all(one.messages < 3 * one.updates * messages_per_flood(setting.overlay.topology) for one in healed)
+
+
+@pytest.mark.slow
 def test_a_passive_peer_reads_what_stands_there() -> None:
     row = measured(point(Mode.PASSIVE), seeds=2)
     assert row.stale_pct > 90

@@ -97,6 +97,8 @@ def test_what_is_said_of_ranges_means_the_same_on_the_other_side_but_for_paths_t
         spans=(near,), listed=(Span(start="m", end="", digest="f" * 16, count=1),), marks=((RelPath("m/n"), "1" * 16),)
     )
     message = digests(1, answer)
+    assert not message.more
+    assert digests(1, answer, more=True).more
     assert parse_digests(message) == answer
     message.marks.append(WireMark(p="../out", m="2" * 16))
     assert parse_digests(message) == answer
