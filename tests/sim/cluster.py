@@ -15,6 +15,7 @@ from typing import Any
 import gevent
 
 from gsync.core.names import Endpoint
+from gsync.net.clock import HubClock
 from gsync.net.memory import MemoryNetwork
 from gsync.net.simulation import World, simulated
 from gsync.peer.events import Event, Events
@@ -38,7 +39,8 @@ class Machine:
     def __init__(self, cluster: Cluster, number: int, index_at: Path) -> None:
         self._cluster = cluster
         self.ip = f"10.0.0.{number + 10}"
-        self.folder = MemoryFolder(wall_clock=cluster.world.clock.wall)
+        self.clock = HubClock()
+        self.folder = MemoryFolder(wall_clock=self.clock.wall)
         self.index_at = index_at
         index_at.mkdir()
         self.events: list[Event] = []
@@ -50,7 +52,7 @@ class Machine:
         """Start the peer on whatever the folder holds now, with the settings that are `chosen`."""
         events = Events()
         events.subscribe(self.events.append)
-        clock = self._cluster.world.clock
+        clock = self.clock
         index = Index.open(self.index_at, root_id=self.folder.root_id, random_hex=self._cluster.random_hex)
         publisher = Publisher(self.folder, index, clock=clock.monotonic, wall_clock=clock.wall)
         publisher.recover()
@@ -87,6 +89,12 @@ class Machine:
         assert self._running is not None
         self._running.kill()
         self.folder.crash()
+
+    def lose_index(self) -> None:
+        """What the stopped peer remembered of its folder is gone."""
+        assert not self.is_running
+        for path in self.index_at.iterdir():
+            path.unlink()
 
     @property
     def overlay(self) -> Overlay:

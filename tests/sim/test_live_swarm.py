@@ -148,10 +148,7 @@ def live(base: Path, *, seed: int, watches: bool, machines: int = 3, steps: int 
             swarm.machine().start()
         history = LiveHistory(swarm, seed=seed)
         history.run(steps)
-        swarm.network.heal()
-        for machine in swarm.machines:
-            if not machine.is_running:
-                machine.start()
+        history.end_faults()
         try:
             swarm.rest(20)
             wait_until_the_same(swarm)

@@ -25,7 +25,7 @@ def main(argv: list[str]) -> int:
     for seed in range(first, first + count):
         with tempfile.TemporaryDirectory(prefix="gsync-swarm-") as base:
             try:
-                live(Path(base), seed=seed, watches=bool(seed % 2), machines=2 + seed % 4, steps=60)
+                live(Path(base), seed=seed, watches=bool(seed % 2), machines=2 + seed % 7, steps=60)
             except AssertionError as failure:
                 failed.append(seed)
                 print(f"{failure}\nseed {seed} failed at commit {_commit()}", flush=True)
