@@ -18,18 +18,17 @@ from typing import Final
 
 from gsync.core.model import Fingerprint
 from gsync.core.names import OWN_FOLDER, RelPath
-from gsync.errors import FolderUnusable, NoSpace, StorageError
+from gsync.errors import FolderUnusable, StorageError
 from gsync.storage import renames
 from gsync.storage.beneath import LastDirectory
 from gsync.storage.durability import Durability
-from gsync.storage.files import DiskFile, DiskStaged, fingerprint_of
+from gsync.storage.files import DiskFile, DiskStaged, fingerprint_of, require_space
 from gsync.storage.filesystem import Found, OpenFile, Skip, Skipped, Staged, Worth, never
 from gsync.storage.listing import Lister
 from gsync.storage.looking import Looking
 from gsync.storage.naming import Naming
 from gsync.storage.own_folder import TRASH, OwnFolder, RandomHex
 from gsync.storage.renames import Spot
-from gsync.storage.space import floor_bytes
 from gsync.storage.staging_folder import StagingFolder
 from gsync.storage.translation import storage_error, translating
 from gsync.storage.trash import Trash, expired
@@ -145,12 +144,14 @@ class DiskFolder:
             raise FolderUnusable(f"{OWN_FOLDER!r} in {self._path} is gone or was replaced", advice="Start gsync again.")
 
     def require_space(self, count: int) -> None:
-        disk = self._disk()
-        if disk.f_bavail * disk.f_frsize < count + floor_bytes(disk.f_blocks * disk.f_frsize):
-            raise NoSpace(f"no room for {count} more bytes above the free-space floor")
+        with translating("the folder"):
+            require_space(self._root_fd, count)
 
     def stage(self) -> DiskStaged:
         return self._staging.stage()
+
+    def stage_content(self, content: bytes, *, mtime_ns: int, mode: int) -> tuple[DiskStaged, Fingerprint]:
+        return self._staging.stage_content(content, mtime_ns=mtime_ns, mode=mode)
 
     def stage_link(self, target: str) -> str:
         return self._staging.stage_link(target)

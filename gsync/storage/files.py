@@ -33,21 +33,32 @@ HOLE_MIN_BYTES: Final = 64 * 1024
 """Zeros that are added at the end are not written from this length on: they take no room, and read the same."""
 
 _NOWHERE: Final = 1 << 63
+_OTHER_KINDS: Final = {stat.S_IFDIR: Kind.DIRECTORY, stat.S_IFLNK: Kind.LINK}
 
 
 def fingerprint_of(status: os.stat_result) -> Fingerprint:
     """What of a stat the trees remember; of a directory not what changes with what is in it."""
-    if stat.S_ISDIR(status.st_mode):
-        mode = status.st_mode & 0o7777
-        return Fingerprint(size=0, mtime_ns=0, ctime_ns=0, inode=status.st_ino, mode=mode, kind=Kind.DIRECTORY)
+    kind = _OTHER_KINDS.get(stat.S_IFMT(status.st_mode), Kind.FILE)
+    mode = status.st_mode & 0o7777
+    if kind is Kind.DIRECTORY:
+        return Fingerprint(size=0, mtime_ns=0, ctime_ns=0, inode=status.st_ino, mode=mode, kind=kind)
     return Fingerprint(
         size=status.st_size,
         mtime_ns=status.st_mtime_ns,
         ctime_ns=status.st_ctime_ns,
         inode=status.st_ino,
-        mode=status.st_mode & 0o7777,
-        kind=Kind.LINK if stat.S_ISLNK(status.st_mode) else Kind.FILE,
+        mode=mode,
+        kind=kind,
     )
+
+
+def require_space(fd: int, count: int) -> int:
+    """How many more bytes than `count` fit above the free-space floor of the disk of `fd`. Raises `NoSpace`; OSError."""
+    disk = os.fstatvfs(fd)
+    spare = disk.f_bavail * disk.f_frsize - floor_bytes(disk.f_blocks * disk.f_frsize) - count
+    if spare < 0:
+        raise NoSpace(f"no room for {count} more bytes above the free-space floor")
+    return spare
 
 
 def adjust(fd: int, *, expected: Fingerprint, mtime_ns: int | None, executable: bool | None) -> Fingerprint | None:
@@ -174,9 +185,7 @@ class DiskStaged:
 
     def _require_space(self, count: int) -> None:
         """A large download is not measured before it comes, and may never end: each piece of it leaves the floor free."""
-        disk = os.fstatvfs(self._fd)
-        if disk.f_bavail * disk.f_frsize < count + floor_bytes(disk.f_blocks * disk.f_frsize):
-            raise NoSpace(f"no room for {count} more bytes above the free-space floor")
+        require_space(self._fd, count)
 
     def finish(self, *, mtime_ns: int, mode: int) -> None:
         try:

@@ -229,6 +229,12 @@ class Folder(Protocol):
         """A new, empty staged file with a random name, O_EXCL, 0600."""
         ...
 
+    def stage_content(self, content: bytes, *, mtime_ns: int, mode: int) -> tuple[Staged, Fingerprint]:
+        """A staged file that is finished, and how it shows: all of `content`, which is small. Raises `NoSpace`, `StorageError`;
+        then nothing stays.
+        """
+        ...
+
     def stage_link(self, target: str) -> str:
         """The staged name of a new link to `target`; `PathRefused` for what no link can say."""
         ...

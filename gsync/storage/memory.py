@@ -138,6 +138,17 @@ class MemoryFolder(Person):
         self.disk.rename((_staging(name), node))
         return self._staged(node, name)
 
+    def stage_content(self, content: bytes, *, mtime_ns: int, mode: int) -> tuple[Staged, Fingerprint]:
+        staged = self.stage()
+        try:
+            if content:
+                staged.write(content)
+            staged.finish(mtime_ns=mtime_ns, mode=mode)
+        except StorageError:
+            self.disk.rename((_staging(staged.name), None))
+            raise
+        return staged, staged.fingerprint()
+
     def stage_link(self, target: str) -> str:
         self.on_call("stage_link")
         require_target(target)

@@ -70,8 +70,12 @@ class Parents:
 
     def made(self, path: str) -> Spot:
         """The same, with the directories made that are missing."""
-        with suppress(FileNotFoundError):
+        try:
             return self.spot(path)
+        except FileNotFoundError:
+            return self._made(path)
+
+    def _made(self, path: str) -> Spot:
         at = path.find("/")
         while at >= 0:
             ancestor = path[:at]

@@ -71,27 +71,28 @@ class Staging:
         return names
 
     def _download(self, download: Download) -> Ready:
-        staged = download.content
-        if isinstance(staged, bytes):
-            content, staged = staged, self._folder.stage()
+        content, mtime_ns, mode = download.content, download.mtime_ns, self._mode(download)
+        if isinstance(content, bytes):
+            staged, fingerprint = self._folder.stage_content(content, mtime_ns=mtime_ns, mode=mode)
         else:
-            content = b""
+            staged, fingerprint = content, self._finished(content, mtime_ns=mtime_ns, mode=mode)
+        entry = FileMeta(
+            fingerprint=fingerprint,
+            version=download.version,
+            digest=download.digest,
+            author=download.author,
+            moved_from=download.moved_from,
+        )
+        return Ready(row=_row(staged.name, RowState.STAGED, download, entry), staged=staged)
+
+    def _finished(self, staged: Staged, *, mtime_ns: int, mode: int) -> Fingerprint:
         try:
-            if content:
-                staged.write(content)
-            staged.finish(mtime_ns=download.mtime_ns, mode=self._mode(download))
-            entry = FileMeta(
-                fingerprint=staged.fingerprint(),
-                version=download.version,
-                digest=download.digest,
-                author=download.author,
-                moved_from=download.moved_from,
-            )
+            staged.finish(mtime_ns=mtime_ns, mode=mode)
+            return staged.fingerprint()
         except StorageError:
             staged.close()
             self._unlink(staged.name)
             raise
-        return Ready(row=_row(staged.name, RowState.STAGED, download, entry), staged=staged)
 
     def _mode(self, download: Download) -> int:
         if download.mode is not None:

@@ -32,36 +32,32 @@ class _OpenHow(ctypes.Structure):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
+_NUMBER_OF_OPENAT2: Final = ctypes.c_long(_OPENAT2)
+_SIZE_OF_HOW: Final = ctypes.c_size_t(ctypes.sizeof(_OpenHow))
+
+
 def openat2(name: str, flags: int, *, dir_fd: int, resolve: int) -> int:
     """A descriptor of `name` opened under `dir_fd`, closed on exec, within what `resolve` allows. Cannot create."""
     how = _OpenHow(flags | os.O_CLOEXEC, 0, resolve)
     raw = _bytes(name)
-    return _call(
-        lambda: _libc.syscall(
-            ctypes.c_long(_OPENAT2), ctypes.c_int(dir_fd), raw, ctypes.byref(how), ctypes.c_size_t(ctypes.sizeof(how))
-        ),
-        name,
-    )
+    call = _function("syscall")
+    return _call(name, call, _NUMBER_OF_OPENAT2, ctypes.c_int(dir_fd), raw, ctypes.byref(how), _SIZE_OF_HOW)
 
 
 def renameat2(old_fd: int, old: str, new_fd: int, new: str, flags: int) -> None:
     """Rename `old` under `old_fd` to `new` under `new_fd`. Give single names: it follows links in directories."""
-    raw_old, raw_new = _bytes(old), _bytes(new)
-    _call(lambda: _function("renameat2")(old_fd, raw_old, new_fd, raw_new, ctypes.c_uint(flags)), new)
+    _call(new, _function("renameat2"), old_fd, _bytes(old), new_fd, _bytes(new), flags)
 
 
 def syncfs(fd: int) -> None:
     """Write everything that is dirty on the file system of `fd`, other programs' files too."""
-    _call(lambda: _function("syncfs")(fd), None)
+    _call(None, _function("syncfs"), fd)
 
 
 def start_writeback(fd: int, offset: int, count: int) -> None:
     """Begin to write a range to disk without waiting for it; a hint only, so that a later fsync has little left."""
-    write = SYNC_FILE_RANGE_WRITE
-    _call(
-        lambda: _function("sync_file_range")(fd, ctypes.c_int64(offset), ctypes.c_int64(count), ctypes.c_uint(write)),
-        None,
-    )
+    begin, length = ctypes.c_int64(offset), ctypes.c_int64(count)
+    _call(None, _function("sync_file_range"), fd, begin, length, SYNC_FILE_RANGE_WRITE)
 
 
 def _function(name: str) -> Callable[..., int]:
@@ -79,9 +75,9 @@ def _bytes(name: str) -> bytes:
     return raw
 
 
-def _call(function: Callable[[], int], name: str | None) -> int:
+def _call(name: str | None, function: Callable[..., int], *args: object) -> int:
     for _ in range(_RETRIES):
-        answer = function()
+        answer = function(*args)
         if answer >= 0:
             return answer
         number = ctypes.get_errno()

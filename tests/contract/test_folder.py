@@ -9,6 +9,7 @@ from gsync.errors import FileVanished, FolderUnusable, NoSpace, PathRefused, Sto
 from gsync.storage.filesystem import Found, Skipped, Worth
 from tests.contract.places import Place, staged, whole
 
+MTIME_NS = 1_500_000_000 * 10**9 + 7
 A = RelPath.parse("a.txt")
 B = RelPath.parse("b.txt")
 
@@ -118,6 +119,19 @@ def test_a_staged_file_knows_its_size_times_and_mode(place: Place) -> None:
     assert place.folder.staged_fingerprint(one.name) == fingerprint
     one.close()
     assert whole(place.folder.open_staged(one.name)) == b"abcdefg"
+
+
+@pytest.mark.parametrize("content", [b"", b"content"])
+@pytest.mark.parametrize("mode", [0o644, 0o666, 0o777, 0o400])  # some of them with bits that the umask takes away
+def test_a_small_content_is_staged_whole_with_its_mtime_and_mode(place: Place, content: bytes, mode: int) -> None:
+    one, shown = place.folder.stage_content(content, mtime_ns=MTIME_NS, mode=mode)
+    assert (shown.size, shown.mtime_ns, shown.mode) == (len(content), MTIME_NS, mode)
+    assert shown == one.fingerprint()
+    assert one.size == len(content)
+    assert place.folder.sync([one]) == []
+    one.close()
+    assert place.folder.put_new(one.name, A)
+    assert place.content(A) == content
 
 
 def test_staged_names_differ(place: Place) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -125,10 +126,10 @@ def test_a_large_download_survives_nothing_but_its_own_publishing(desk: Desk) ->
 
 
 def test_a_folder_that_became_read_only_is_an_error_of_each_file(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse() -> None:
+    def refuse(content: bytes, *, mtime_ns: int, mode: int) -> NoReturn:
         raise StorageError("read-only")
 
-    monkeypatch.setattr(desk.folder, "stage", refuse)
+    monkeypatch.setattr(desk.folder, "stage_content", refuse)
     outcomes = desk.publisher.publish([download("a", b"1"), download("b", b"2")])
     assert [type(outcome).__name__ for outcome in outcomes] == ["Unpublished", "Unpublished"]
 
