@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import gevent
@@ -29,9 +30,11 @@ from gsync.peer.settings import Settings, Summary
 from gsync.storage.disk import DiskFolder
 from gsync.storage.index import Fate, Index
 from gsync.storage.local_rules import read_local_rules
+from gsync.storage.offer_rows import offer_tree
 from gsync.storage.publisher import Publisher
 from gsync.storage.restoring import Restorer
 from gsync.storage.settling import Settler
+from gsync.storage.spilled import in_folder
 from gsync.storage.trash_bin import TrashBin
 from gsync.storage.visiting import TRACKER_NOTE, note
 from gsync.storage.watcher import open_watcher
@@ -172,6 +175,7 @@ def _run(config: RunConfig, talk: Console | JsonLines) -> Exit:
             events=events,
             on_away=on_away,
             watcher=watcher,
+            new_tree=partial(offer_tree, in_folder(folder.own_fd)),
             local_rules=lambda: read_local_rules(folder.own_fd),
         )
         if not config.once:

@@ -11,8 +11,10 @@ all room borders.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -128,6 +130,17 @@ class Offer(Struct, frozen=True, kw_only=True, gc=False):
     @property
     def is_deletion(self) -> bool:
         return self.record is not None and self.record.deleted
+
+
+V_co = TypeVar("V_co", covariant=True)
+
+
+class LongTree(Mapping[RelPath, V_co]):
+    """A tree that need not be in memory: walked in path order, and it may be changed meanwhile (storage/spilled.py)."""
+
+    @abstractmethod
+    def labelled(self, label: str = "") -> Sequence[RelPath]:
+        """The paths whose value has this label, or any; that of an offer is the path that it was renamed from."""
 
 
 LocalTree = Mapping[RelPath, FileMeta]

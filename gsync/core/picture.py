@@ -7,9 +7,9 @@ plan. Pure; made by the planner.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from gsync.core.model import BuriedTree, LocalTree, Record, RemoteTree, SyncedTree
+from gsync.core.model import BuriedTree, LocalTree, LongTree, Record, RemoteTree, SyncedTree
 from gsync.core.names import RelPath
 from gsync.core.records import record_of
 
@@ -17,7 +17,7 @@ from gsync.core.records import record_of
 class Picture:
     """What stands here, what was deleted here, what others offer, and what was agreed."""
 
-    __slots__ = ("_named", "_sorted", "buried", "local", "remote", "synced")
+    __slots__ = ("_named", "_offered", "_sorted", "buried", "local", "remote", "synced")
 
     def __init__(self, *, local: LocalTree, buried: BuriedTree, remote: RemoteTree, synced: SyncedTree) -> None:
         self.local = local
@@ -26,6 +26,7 @@ class Picture:
         self.synced = synced
         self._sorted: Sequence[RelPath] | None = None
         self._named: dict[RelPath, set[RelPath]] | None = None
+        self._offered: dict[RelPath, list[RelPath]] | None = None
 
     def offered(self, path: RelPath) -> Record | None:
         """The record that others offer at `path`; None also where only classic peers offer something."""
@@ -58,13 +59,17 @@ class Picture:
             for path, meta in self.local.items():
                 if meta.moved_from is not None:
                     self._named.setdefault(meta.moved_from, set()).add(path)
+        here = self._named.get(source, ())
+        there = {path for path in self._offered_as_moved(source) if path not in self.local}
+        return frozenset([*here, *(path for path in there if self.renamed(path) is not None)])
+
+    def _offered_as_moved(self, source: RelPath) -> Iterable[RelPath]:
+        """The paths whose offer says that it was moved from `source`."""
+        if isinstance(self.remote, LongTree):
+            return self.remote.labelled(source)
+        if self._offered is None:
+            self._offered = {}
             for path, offer in self.remote.items():
-                record = offer.record
-                if (
-                    record is not None
-                    and record.moved_from is not None
-                    and not record.deleted
-                    and path not in self.local
-                ):
-                    self._named.setdefault(record.moved_from, set()).add(path)
-        return frozenset(self._named.get(source, ()))
+                if offer.record is not None and offer.record.moved_from is not None:
+                    self._offered.setdefault(offer.record.moved_from, []).append(path)
+        return self._offered.get(source, ())

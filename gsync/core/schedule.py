@@ -85,6 +85,9 @@ class FetchQueue:
     def __len__(self) -> int:
         return len(self._pending)
 
+    def __iter__(self) -> Iterator[RelPath]:
+        return iter(self._pending)
+
     @property
     def bytes_left(self) -> int:
         """How many bytes the pending files have, as far as their records tell."""

@@ -8,13 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from heapq import merge
+from itertools import groupby
 from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from gsync.core.conflicts import is_conflict_copy
-from gsync.core.model import BuriedTree, FileMeta, Kind, LocalTree, Offer, RemoteTree, SyncedTree, Tombstone
+from gsync.core.model import (
+    BuriedTree,
+    FileMeta,
+    Kind,
+    LocalTree,
+    LongTree,
+    Offer,
+    RemoteTree,
+    Source,
+    SyncedTree,
+    Tombstone,
+)
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.pausing import Pause, no_pause, paused
 from gsync.core.records import beats, order, record_of
@@ -77,15 +89,20 @@ def known_paths(view: View, *, beneath: RelPath | None = None, pause: Pause = no
 
     Sorted in runs that are merged while they are asked for: one sort of 100,000 paths would hold up the loop for 50 ms.
     """
-    every = list({*view.local, *view.buried, *view.remote})
-    if beneath is not None:
-        inside = f"{beneath}/"
-        every = [path for path in every if path == beneath or path.startswith(inside)]
-    runs = []
-    for start in range(0, len(every), _RUN):
-        runs.append(sorted(every[start : start + _RUN]))
+    here = list({*view.local, *view.buried})
+    runs: list[Iterable[RelPath]] = [_in_order(view.remote)]
+    for start in range(0, len(here), _RUN):
+        runs.append(sorted(here[start : start + _RUN]))
         pause()
-    return merge(*runs)
+    every = (path for path, _ in groupby(merge(*runs)))
+    if beneath is None:
+        return every
+    inside = f"{beneath}/"
+    return (path for path in paused(every, pause) if path == beneath or path.startswith(inside))
+
+
+def _in_order(remote: RemoteTree) -> Iterable[RelPath]:
+    return remote if isinstance(remote, LongTree) else sorted(remote)
 
 
 def listed(paths: Iterable[RelPath], view: View, *, pause: Pause = no_pause) -> Iterator[ListedEntry]:
@@ -151,7 +168,11 @@ def status_of(
 ) -> Status:
     """The picture of a peer: its own facts, and what the trees say beside them."""
     copies = conflict_copies(view.local, pause=pause)
-    offers = [offer for offer in paused(list(view.remote.values()), pause) if offer.sources and not offer.is_deletion]
+    offered, sources = 0, set[tuple[Source, ...]]()
+    for offer in paused(view.remote.values(), pause):
+        if offer.sources and not offer.is_deletion:
+            offered += 1
+            sources.add(offer.sources)
     return Status(
         folder=folder,
         pid=pid,
@@ -159,9 +180,9 @@ def status_of(
         serving=serving,
         tracker=tracker,
         uptime_s=uptime_s,
-        peers=len({source for offer in paused(offers, pause) for source in offer.sources}),
+        peers=len({source for together in sources for source in together}),
         here=here(view.local, pause=pause),
-        offered=len(offers),
+        offered=offered,
         left=left,
         left_bytes=left_bytes,
         conflicts=len(copies),
@@ -185,7 +206,7 @@ def peers_seen(remote: RemoteTree, *, pause: Pause = no_pause) -> tuple[PeerSeen
     offers: dict[Endpoint, int] = {}
     only: dict[Endpoint, int] = {}
     native: set[Endpoint] = set()
-    for offer in paused(list(remote.values()), pause):
+    for offer in paused(remote.values(), pause):
         if offer.is_deletion:
             continue
         for source in offer.sources:

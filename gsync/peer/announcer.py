@@ -64,6 +64,7 @@ class Announcer:
         knows_gsync: bool = True,
         on_records: OnRecords | None = None,
         on_names: OnNames = lambda names: None,
+        allows: Callable[[Source], bool] = lambda source: True,
         author: str = "",
         name: str = "",
     ) -> None:
@@ -77,6 +78,7 @@ class Announcer:
         self._on_directory = on_directory
         self._on_records = on_records
         self._on_names = on_names
+        self._allows = allows
         self._on_away = on_away
         self._lacks_sources = lacks_sources
         self._knows_gsync = knows_gsync
@@ -220,11 +222,13 @@ class Announcer:
                 own=Endpoint(stream.local.ip, self._port),
                 tracker_ip=stream.remote.ip,
                 is_own_address=self._network.is_own_address,
+                allows=self._allows,
             ),
             holdings=self._trees,
             clock=self._clock,
             on_records=self._hear_records,
             on_names=self._on_names,
+            new_tree=self._trees.new_tree,
         )
 
     def _hear_directory(self, directory: DirectoryResponse, own_end: Endpoint) -> None:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from gsync.core.explanation import Explanation, explain
 from gsync.core.keeping import ConflictWaiting, Keep, Kept, copies_meant, original_of, waiting
 from gsync.core.names import Endpoint, RelPath
-from gsync.core.planner import Policy, plan
+from gsync.core.planner import Policy
 from gsync.core.status import (
     Dialect,
     ListedEntry,
@@ -171,15 +171,7 @@ class PeerControls(OverlayOrders):
 
     def explain(self, path: RelPath) -> Explanation:
         """What is known of `path` and what will become of it; raises `UnknownName` where nothing is."""
-        trees = self._trees
-        planned = plan(
-            [path],
-            local=trees.local,
-            buried=trees.buried,
-            remote=trees.remote,
-            synced=trees.synced,
-            policy=self._policy(),
-        )
+        planned = self._trees.plan([path], self._policy())
         action = next((action for action in planned.actions if action.path == path), None)
         waits = self._syncer.why_waiting(path)
         explained = explain(
@@ -299,9 +291,9 @@ class PeerControls(OverlayOrders):
         """Whether what the tracker tells is what stands here; None where it tells too little to say."""
         announcer = self._voice.announcer
         if dialect is Dialect.CLASSIC:
-            return self._trees.holds_what_is_offered(self._indexer.is_ignored)
+            return self._trees.holds_what_is_offered(self._indexer.is_ignored, pause=breathe)
         if dialect is not Dialect.NATIVE or announcer is None or not announcer.tells_changes:
             return None
         if not self._facts.receives or not self._facts.sends:
             return None
-        return self._trees.agrees_with_remote(self._indexer.is_ignored)
+        return self._trees.agrees_with_remote(self._indexer.is_ignored, pause=breathe)

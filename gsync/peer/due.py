@@ -2,20 +2,25 @@
 
 A large directory is planned in pieces, so that others have their turn between them; but where something was moved all that has
 gathered is planned at once, so that a rename is seen whole. Whether something was is asked once a path, when it is added:
-whoever changes the trees at a path adds it afterwards. Called by `syncer.py`.
+whoever changes the trees at a path adds it afterwards. What a whole new directory brings is not gathered but swept up, piece by
+piece, behind all else. Called by `syncer.py`.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping
 from typing import Final, Protocol
 
 from gsync.core.model import Offer
 from gsync.core.names import RelPath
+from gsync.peer.sweep import Sweep
 
 PLANNED_AT_A_TIME: Final = 500
 """Paths planned between two breaths: some 5 ms of work. Moves are planned with all that moved, whatever their number."""
+
+SWEEPS_MAX: Final = 2
+"""Directories that are compared with the one before, or wait for it; of more, those in between are passed over."""
 
 
 class Offered(Protocol):
@@ -26,17 +31,17 @@ class Offered(Protocol):
 
 
 class Due:
-    """Each path once, in the order in which they were added."""
+    """Each path once, in the order in which they were added; then what is swept up."""
 
     def __init__(self, offered: Offered) -> None:
         self._offered = offered
-        self._paths: OrderedDict[RelPath, None] = (
-            OrderedDict()
-        )  # a dict finds its first key slowly once many are taken out
+        # An OrderedDict: a dict finds its first key slowly once many are taken out.
+        self._paths: OrderedDict[RelPath, None] = OrderedDict()
         self._something_moved = False
+        self._sweeps: deque[Sweep] = deque()
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self._paths) + sum(sweep.left for sweep in self._sweeps)
 
     def add(self, paths: Iterable[RelPath]) -> None:
         """The trees have changed at these paths."""
@@ -46,11 +51,27 @@ class Due:
             if not self._something_moved and _was_moved(remote.get(path)):
                 self._something_moved = True
 
+    def sweep(self, sweep: Sweep) -> bool:
+        """The directory was replaced; whether one was passed over that nobody has compared with anything."""
+        passed_over = len(self._sweeps) >= SWEEPS_MAX
+        self._sweeps.append(self._sweeps.pop().extended(sweep) if passed_over else sweep)
+        return passed_over
+
     def take(self) -> list[RelPath]:
-        """What is to be planned now; it is due no more."""
+        """What is to be planned now; it is due no more. Maybe nothing yet, where much is swept that needs no plan."""
+        swept = self._sweep_on() if self._sweeps and len(self._paths) < PLANNED_AT_A_TIME else []
         count = len(self._paths) if self._something_moved else min(len(self._paths), PLANNED_AT_A_TIME)
         self._something_moved = False
-        return [self._paths.popitem(last=False)[0] for _ in range(count)]
+        return [*(self._paths.popitem(last=False)[0] for _ in range(count)), *swept]
+
+    def _sweep_on(self) -> list[RelPath]:
+        sweep = self._sweeps[0]
+        if not sweep.has_begun:
+            self.add(sweep.moved())
+        swept = sweep.take()
+        if sweep.is_over:
+            self._sweeps.popleft()
+        return swept
 
 
 def _was_moved(offer: Offer | None) -> bool:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from gsync.core.model import Offer
+from gsync.core.model import Offer, Source
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.pausing import paused
 from gsync.net.breathing import breathe
 from gsync.net.transport import Network
 from gsync.peer.reach import Reach
+from gsync.peer.sweep import Sweep
 from gsync.peer.trees import Trees
 from gsync.wire.messages import DirectoryResponse, Refusal
 
 
 class Hearing:
-    """The ears of one peer that serves at `serving()`; `on_first` is called before the first plan, `replan` gets what changed."""
+    """The ears of one peer that serves at `serving()`; `on_first` is called before the first plan, `replan` gets what changed,
+    `sweep` what finds out what a whole directory has changed."""
 
     def __init__(
         self,
@@ -26,6 +28,7 @@ class Hearing:
         trees: Trees,
         on_first: Callable[[], None],
         replan: Callable[[Iterable[RelPath]], None],
+        sweep: Callable[[Sweep], None],
     ) -> None:
         self._network = network
         self._tracker = tracker
@@ -33,6 +36,7 @@ class Hearing:
         self._trees = trees
         self._on_first = on_first
         self._replan = replan
+        self._sweep = sweep
         self._is_hearing = False
         self.has_heard = False
         self.unusable: tuple[Refusal, ...] = ()
@@ -51,29 +55,38 @@ class Hearing:
             reachable = reach.cut(offer)
             if reachable is not None:
                 offers[path] = reachable
-        self._pass_on(self._trees.note_remote(offers))
+        sweep = self._trees.note_remote(offers)
+        self._heard()
+        self._sweep(sweep)
 
     def records_came(self, changes: Mapping[RelPath, Offer | None], is_everything: bool) -> None:
-        """Our own tracker told what it knows, or what changed in it."""
+        """Our own tracker told what it knows, whose sources `allows` was asked about, or what changed in it."""
         self._is_hearing, self.unusable = True, ()
+        if is_everything:
+            sweep = self._trees.note_remote(changes)
+            self._heard()
+            self._sweep(sweep)
+            return
         reach, offers = self._reach(None), dict[RelPath, Offer | None]()
         for path, offer in paused(changes.items(), breathe):
             offers[path] = reach.cut(offer) if offer is not None else None
-        if is_everything:
-            self._pass_on(self._trees.note_remote({path: offer for path, offer in offers.items() if offer is not None}))
-        else:
-            self._pass_on(self._trees.note_offers(offers))
+        changed = self._trees.note_offers(offers)
+        self._heard()
+        self._replan(changed)
 
     def cut(self, offer: Offer) -> Offer | None:
         """`offer` with those of its sources that may be dialled."""
         return self._reach(None).cut(offer)
 
+    def allows(self, source: Source) -> bool:
+        """Whether a source of which our own tracker tells may be dialled."""
+        return self._reach(None).allows(source)
+
     def _reach(self, own_ip: str | None) -> Reach:
         return Reach(network=self._network, tracker=self._tracker, serving=self._serving(), own_ip=own_ip)
 
-    def _pass_on(self, paths: Iterable[RelPath]) -> None:
+    def _heard(self) -> None:
         self._is_hearing = False
         if not self.has_heard:
             self.has_heard = True
             self._on_first()
-        self._replan(paths)

@@ -1,17 +1,20 @@
 """The directory of a tracker of ours, as this peer knows it: snapshots and deltas in, offers out.
 
 It keeps count (`seq`) and a digest of all that it was told, so that both sides find out when they have drifted apart; the
-offers themselves it hands on and forgets. Nothing that a tracker says is trusted: what is bad is left out with a reason,
-and everything that is held has a bound. It speaks to nobody; `tracker_link.py` does.
+offers themselves it hands on and forgets, those of a snapshot in a tree that is filled piece by piece. Nothing that a tracker
+says is trusted: what is bad is left out with a reason, and everything that is held has a bound. It speaks to nobody;
+`tracker_link.py` does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Final
 
 from msgspec import Struct
 
+from gsync.core.mark_table import MarkTable
 from gsync.core.marks import digest_text, record_mark
 from gsync.core.model import Kind, Offer, Record
 from gsync.core.names import RelPath
@@ -47,15 +50,21 @@ class News(Struct, frozen=True, kw_only=True):
 class Mirror:
     """Takes the snapshots and deltas of one connection, in order; `neighbourhood` knows whom they name."""
 
-    def __init__(self, neighbourhood: Neighbourhood, *, pause: Pause = no_pause) -> None:
+    def __init__(
+        self,
+        neighbourhood: Neighbourhood,
+        *,
+        new_tree: Callable[[], MutableMapping[RelPath, Offer]] = dict,
+        pause: Pause = no_pause,
+    ) -> None:
         self._neighbourhood = neighbourhood
+        self._new_tree = new_tree
         self._pause = pause
-        self._marks: dict[RelPath, int] = {}
-        self._sum = 0
-        self._gathering: _Gathering | None = None
+        self._marks = MarkTable()
+        self._gathering: _Whole | None = None
         self._seq = 0
         self._is_whole = False
-        self._unfinished: _Gathering | None = None  # what came of a change that goes on in the next delta
+        self._unfinished: _Change | None = None  # what came of a change that goes on in the next delta
 
     @property
     def seq(self) -> int:
@@ -65,7 +74,7 @@ class Mirror:
     @property
     def digest(self) -> str:
         """The digest of the directory as of `seq`."""
-        return digest_text(self._sum)
+        return digest_text(self._marks.total)
 
     @property
     def is_whole(self) -> bool:
@@ -78,27 +87,22 @@ class Mirror:
 
     def take_piece(self, piece: Snapshot) -> News | None:
         """A piece of a snapshot; the news of all pieces with the last one. Raises `RemoteProtocolError`."""
-        gathering = self._gathering
-        if gathering is None or gathering.seq != piece.seq:  # another snapshot: the tracker has begun anew
-            gathering = self._gathering = _Gathering(piece.seq)
-        self._read(piece.held, gathering)
+        whole = self._gathering
+        if whole is None or whole.seq != piece.seq:  # another snapshot: the tracker has begun anew
+            whole = self._gathering = _Whole(piece.seq, self._new_tree())
+        self._read(piece.held, whole)
         if not piece.last:
             return None
-        for delta in gathering.deltas:
-            if delta.prev == gathering.seq:
-                self._read(delta.held, gathering)
-                gathering.lose(delta.lost)
-                gathering.seq = delta.seq
-        if gathering.deltas:
-            gathering.forget_lost()
-        total = 0
-        for mark in paused(gathering.marks.values(), self._pause):
-            total ^= mark
+        for delta in whole.deltas:
+            if delta.prev == whole.seq:
+                self._read(delta.held, whole)
+                whole.lose(delta.lost)
+                whole.seq = delta.seq
         self._gathering = None
-        self._marks, self._sum, self._seq = gathering.marks, total, gathering.seq
-        self._is_whole = not gathering.overflowed
+        self._marks, self._seq = whole.marks, whole.seq
+        self._is_whole = not whole.overflowed
         self._unfinished = None
-        return gathering.news(whole=True)
+        return whole.news(whole.offers, whole=True)
 
     def take_delta(self, delta: Delta) -> News | None:
         """What changed; None while it goes on in the next delta.
@@ -112,65 +116,132 @@ class Mirror:
         if delta.prev != self._seq:
             self._is_whole = False
             return None
-        gathering = _Gathering(delta.seq)
-        self._read(delta.held, gathering)
-        gathering.lose(delta.lost)
-        self._replace(gathering)
+        change = _Change(delta.seq)
+        self._read(delta.held, change)
+        change.lose(delta.lost)
+        self._replace(change)
         if self._unfinished is not None:
-            gathering.follow(self._unfinished)
-            if len(gathering.offers) > RECORDS_MAX:
+            change.follow(self._unfinished)
+            if len(change.offers) > RECORDS_MAX:
                 raise RemoteProtocolError(f"a change of more than {RECORDS_MAX} paths")
-        self._unfinished = gathering if delta.more else None
-        return None if delta.more else gathering.news(whole=False)
+        self._unfinished = change if delta.more else None
+        return None if delta.more else change.news(change.offers, whole=False)
 
     def _read(self, held: Iterable[Held], into: _Gathering) -> None:
         for one in paused(held, self._pause):
             try:
                 record = parse_record(one.r)
-                into.marks[record.path] = record_mark(record)
-                into.offers[record.path] = self._offer(record, one.h)
+                into.mark(record.path, record_mark(record))
+                into.put(record.path, self._offer(record, one.h))
             except NameRefused as error:
                 into.refuse(one.r.p, error.reason)
-        if len(into.marks) > RECORDS_MAX:
+        if into.count > RECORDS_MAX:
             raise RemoteProtocolError(f"a directory of more than {RECORDS_MAX} paths")
 
-    def _offer(self, record: Record, holders: list[int]) -> Offer:
-        """The offer of `record`. Raises `NameRefused` for a content that nobody could prove."""
+    def _offer(self, record: Record, holders: list[int]) -> Offer | None:
+        """The offer of `record`; None where only classic peers have it, and none can be reached.
+
+        Raises `NameRefused` for a content that nobody could prove.
+        """
         sources = self._neighbourhood.sources(holders)
         if record.kind is not Kind.FILE or record.deleted or record.digest:
             return Offer(version=record.version, sources=sources, record=record)
         if not record.version.is_mtime_only:
             raise NameRefused("a file without a digest")
         RelPath.parse_flat(record.path)
-        return Offer(version=record.version, sources=sources)
+        return Offer(version=record.version, sources=sources) if sources else None
 
-    def _replace(self, told: _Gathering) -> None:
+    def _replace(self, told: _Change) -> None:
         """Let what was told take its place; without a pause, so that `seq` and `digest` fit each other at any time."""
-        marks, total = self._marks, self._sum
         for path, mark in told.marks.items():
-            total ^= mark ^ marks.get(path, 0)
-            if mark:
-                marks[path] = mark
-            else:
-                marks.pop(path, None)
-        self._sum, self._seq = total, told.seq
-        if len(marks) > RECORDS_MAX:
+            self._marks.put(path, mark)
+        self._seq = told.seq
+        if self._marks.count > RECORDS_MAX:
             raise RemoteProtocolError(f"a directory of more than {RECORDS_MAX} paths")
 
 
-class _Gathering:
+class _Gathering(ABC):
     """What a delta, or the pieces of a snapshot so far, have told."""
-
-    __slots__ = ("deltas", "marks", "offers", "overflowed", "refusals", "refused", "seq")
 
     def __init__(self, seq: int) -> None:
         self.seq = seq
-        self.marks: dict[RelPath, int] = {}  # 0 where nothing is any more
+        self._refused: list[Refusal] = []
+        self._refusals = 0
+
+    @property
+    @abstractmethod
+    def count(self) -> int:
+        """Of how many paths."""
+
+    @abstractmethod
+    def mark(self, path: RelPath, mark: int) -> None:
+        """A record with this mark; 0: there is none any more."""
+
+    @abstractmethod
+    def put(self, path: RelPath, offer: Offer | None) -> None:
+        """What is offered there."""
+
+    def lose(self, paths: list[str]) -> None:
+        for path in parse_paths(paths):
+            self.mark(path, 0)
+            self.put(path, None)
+
+    def refuse(self, name: str, reason: str) -> None:
+        self._refusals += 1
+        if len(self._refused) < REFUSALS_KEPT:
+            self._refused.append(Refusal(name=name[:80], reason=reason))
+
+    def news(self, offers: Mapping[RelPath, Offer | None], *, whole: bool) -> News:
+        return News(offers=offers, whole=whole, refused=tuple(self._refused), refusals=self._refusals)
+
+
+class _Change(_Gathering):
+    """That of a delta."""
+
+    def __init__(self, seq: int) -> None:
+        super().__init__(seq)
+        self.marks: dict[RelPath, int] = {}
         self.offers: dict[RelPath, Offer | None] = {}
-        self.refused: list[Refusal] = []
-        self.refusals = 0
+
+    @property
+    def count(self) -> int:
+        return len(self.marks)
+
+    def mark(self, path: RelPath, mark: int) -> None:
+        self.marks[path] = mark
+
+    def put(self, path: RelPath, offer: Offer | None) -> None:
+        self.offers[path] = offer
+
+    def follow(self, before: _Change) -> None:
+        """It goes on with what `before` has begun."""
+        self.offers = {**before.offers, **self.offers}
+        self._refused = [*before._refused, *self._refused][:REFUSALS_KEPT]
+        self._refusals += before._refusals
+
+
+class _Whole(_Gathering):
+    """That of a snapshot, and of the deltas that come before its end."""
+
+    def __init__(self, seq: int, offers: MutableMapping[RelPath, Offer]) -> None:
+        super().__init__(seq)
+        self.marks = MarkTable()
+        self.offers = offers
         self.deltas: list[Delta] = []
         self.overflowed = False
+
+    @property
+    def count(self) -> int:
+        return self.marks.count
+
+    def mark(self, path: RelPath, mark: int) -> None:
+        self.marks.put(path, mark)
+
+    def put(self, path: RelPath, offer: Offer | None) -> None:
+        if offer is None:
+            self.offers.pop(path, None)
+        else:
+            self.offers[path] = offer
 
     def hold(self, delta: Delta) -> None:
         """It came between two pieces, and counts once the last one is here."""
@@ -178,26 +249,3 @@ class _Gathering:
             self.deltas.append(delta)
         else:
             self.overflowed = True
-
-    def follow(self, before: _Gathering) -> None:
-        """It goes on with what `before` has begun."""
-        self.offers = {**before.offers, **self.offers}
-        self.refused = [*before.refused, *self.refused][:REFUSALS_KEPT]
-        self.refusals += before.refusals
-
-    def lose(self, paths: list[str]) -> None:
-        for path in parse_paths(paths):
-            self.marks[path] = 0
-            self.offers[path] = None
-
-    def forget_lost(self) -> None:
-        self.marks = {path: mark for path, mark in self.marks.items() if mark}
-        self.offers = {path: offer for path, offer in self.offers.items() if offer is not None}
-
-    def refuse(self, name: str, reason: str) -> None:
-        self.refusals += 1
-        if len(self.refused) < REFUSALS_KEPT:
-            self.refused.append(Refusal(name=name[:80], reason=reason))
-
-    def news(self, *, whole: bool) -> News:
-        return News(offers=self.offers, whole=whole, refused=tuple(self.refused), refusals=self.refusals)

@@ -43,14 +43,18 @@ class Whereabouts(Struct, frozen=True, kw_only=True):
 
     tracker_ip: str
     is_own_address: Callable[[str], bool]
+    allows: Callable[[Source], bool] = lambda source: True
+    """Whether this peer may dial it."""
 
     def source(self, row: PeerRow) -> Source | None:
-        """How `row` is reached; None for this peer itself. Raises `NameRefused` for where no peer can be."""
+        """How `row` is reached; None for this peer itself and whom it may not dial. Raises `NameRefused` where nobody can be."""
         source = parse_peer(row, tracker_ip=self.tracker_ip)
         tracker_is_near = ipaddress.ip_address(self.tracker_ip).is_loopback or self.own.is_loopback
         if source.endpoint.is_loopback and not tracker_is_near:
             raise NameRefused("a loopback address, from a tracker that is elsewhere")
-        return None if self._is_own(source.endpoint, tracker_is_near=tracker_is_near) else source
+        if self._is_own(source.endpoint, tracker_is_near=tracker_is_near) or not self.allows(source):
+            return None
+        return source
 
     def _is_own(self, endpoint: Endpoint, *, tracker_is_near: bool) -> bool:
         # A peer whose tracker is on loopback serves at that one address; others may have the same port at another.

@@ -52,9 +52,11 @@ from gsync.peer.voice import Voice
 from gsync.peer.voucher import Voucher
 from gsync.storage.filesystem import Folder
 from gsync.storage.index import Index
+from gsync.storage.offer_rows import offer_tree
 from gsync.storage.publisher import Publisher
 from gsync.storage.restoring import Restorer
 from gsync.storage.settling import Settler
+from gsync.storage.spilled import Spilled
 from gsync.storage.watcher import Watcher
 from gsync.storage.workers import Pool, Workers
 
@@ -82,6 +84,7 @@ class Peer:
         on_away: Callable[[], None] = lambda: None,
         watcher: Watcher | None = None,
         local_rules: Callable[[], bytes] = no_local_rules,
+        new_tree: Callable[[], Spilled[Offer]] = offer_tree,
     ) -> None:
         self._settings = settings
         self._workers = workers
@@ -91,9 +94,9 @@ class Peer:
         self._events = events
         self._on_away = on_away
         self._index = index
-        contents = index.load()
+        known = index.load()
         self._voice = Voice()
-        self._trees = Trees(contents.local, contents.synced, contents.buried, tells_edits=settings.sends)
+        self._trees = Trees(known.local, known.synced, known.buried, tells_edits=settings.sends, new_tree=new_tree)
         self._warner = NameWarner(self._trees, events)
         self._warner.look(self._trees.local)
         self._queue = FetchQueue(limit=settings.fetches, rng=rng)
@@ -101,7 +104,7 @@ class Peer:
         lists = BlockLists(workers)
         self.overlay: Final = overlay_of(
             settings,
-            author=contents.author,
+            author=known.author,
             trees=self._trees,
             network=network,
             clock=clock,
@@ -179,7 +182,7 @@ class Peer:
                 clock=clock,
                 on_failed=self._source_failed,
             ),
-            author=contents.author,
+            author=known.author,
             policy=self._policy,
             hint=self._indexer.hint,
             on_moved=self._voice.tell,
@@ -199,6 +202,7 @@ class Peer:
             trees=self._trees,
             on_first=self._syncer.begin_round,
             replan=self._syncer.replan,
+            sweep=self._syncer.sweep,
         )
         self._end = Event()
 
@@ -284,6 +288,7 @@ class Peer:
             lacks_sources=self._queue.is_stuck,
             knows_gsync=not self._settings.classic,
             on_records=self._hearing.records_came,
+            allows=self._hearing.allows,
             author=self._index.author,
             name=str(self.overlay.me.name) if self.overlay else "",  # who keeps no neighbours is not to be made one
             on_names=self.overlay.arrangement.names_came if self.overlay else lambda names: None,

@@ -307,7 +307,7 @@ class Scanning:
 
     def _offers_let_in(self, before: IgnoreRules) -> Iterator[RelPath]:
         """What others offer that the rules of `before` left alone, and these do not: nobody has planned it yet."""
-        for path, offer in paused(list(self._trees.remote.items()), breathe):
+        for path, offer in paused(self._trees.remote.items(), breathe):
             kind = offer.record.kind if offer.record is not None else Kind.FILE
             if before.is_ignored(path, kind) and not self.rules.is_ignored(path, kind):
                 yield path

@@ -17,7 +17,7 @@ from gsync.core.actions import Adopt, Fetch, Refuse
 from gsync.core.backoff import Random
 from gsync.core.model import Tombstone
 from gsync.core.names import RelPath
-from gsync.core.planner import Policy, plan
+from gsync.core.planner import Policy
 from gsync.core.schedule import Assignment, FetchQueue
 from gsync.core.versions import Version
 from gsync.errors import GsyncError
@@ -33,6 +33,7 @@ from gsync.peer.local_works import LocalAction, LocalWorks
 from gsync.peer.native_deliveries import NativeDeliveries, VerifiedFetcher, speaks_native
 from gsync.peer.outcomes import Outcomes, Tally
 from gsync.peer.progress import Speaker
+from gsync.peer.sweep import Sweep
 from gsync.peer.trees import Trees
 from gsync.peer.voucher import Voucher
 from gsync.storage.filesystem import Folder
@@ -218,6 +219,13 @@ class Syncer:
         self._announced_round = False
         self._wake.set()
 
+    def sweep(self, sweep: Sweep) -> None:
+        """The remote tree was replaced: the loop will see what should be done about that. Never waits."""
+        if self._due.sweep(sweep):  # what a directory wanted that was passed over may be wanted by none
+            self._due.add([path for path in (*self._queue, *self._refused) if path not in self._trees.remote])
+        self._announced_round = False
+        self._wake.set()
+
     def wake(self) -> None:
         """Look whether more may start now."""
         self._wake.set()
@@ -262,6 +270,8 @@ class Syncer:
         if not self._due:
             return
         paths = self._due.take()
+        if not paths:
+            return
         self._planning = True  # to record what was agreed may wait: until then this is not idle
         try:
             self._plan(paths)
@@ -269,15 +279,7 @@ class Syncer:
             self._planning = False
 
     def _plan(self, paths: Sequence[RelPath]) -> None:
-        trees = self._trees
-        planned = plan(
-            paths,
-            local=trees.local,
-            buried=trees.buried,
-            remote=trees.remote,
-            synced=trees.synced,
-            policy=self._policy(),
-        )
+        planned = self._trees.plan(paths, self._policy())
         for path in paths:
             self._refused.pop(path, None)
         wanted = set()

@@ -8,7 +8,7 @@ the time. It never dials, and never decides what the news mean. PROTOCOL.md, "Na
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from itertools import count
 from typing import Final, NoReturn, assert_never
 
@@ -82,7 +82,8 @@ OnNames = Callable[[Mapping[PeerName, Named]], None]
 class TrackerLink:
     """One conversation: made, `run` once, then forgotten. `tell` and `locate` may be called at any time, from any greenlet.
 
-    `on_records` is called on the greenlet that runs the link; it must not call `locate`, whose answer would come after it.
+    A snapshot is handed on in a tree of `new_tree`. `on_records` is called on the greenlet that runs the link; it must not call
+    `locate`, whose answer would come after it.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class TrackerLink:
         clock: Clock,
         on_records: OnRecords,
         on_names: OnNames = lambda names: None,
+        new_tree: Callable[[], MutableMapping[RelPath, Offer]] = dict,
     ) -> None:
         self._stream = stream
         self._author = author
@@ -104,7 +106,7 @@ class TrackerLink:
         self._on_records = on_records
         self._on_names = on_names
         self._neighbourhood = Neighbourhood(whereabouts)
-        self._mirror = Mirror(self._neighbourhood, pause=breathe)
+        self._mirror = Mirror(self._neighbourhood, new_tree=new_tree, pause=breathe)
         self._outbox = Outbox(holdings, alive=self._alive)
         self.answers = 0
         """How often it has told something."""

@@ -2,7 +2,8 @@
 
 Only plain assignments happen here, no I/O and no waiting, so every loop sees whole states. `local` and `buried` change through
 `note_local`, which also keeps what is derived from them: the names that classic requests may ask for, and which paths hold
-which content. `remote` changes through `note_remote` (a whole directory) and `note_offers` (what moved in it).
+which content. `remote` changes through `note_remote` (a whole directory) and `note_offers` (what moved in it);
+of a large one most is no longer in memory (`storage.spilled`).
 """
 
 from __future__ import annotations
@@ -10,17 +11,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from gsync.core.actions import Plan
 from gsync.core.model import Entry, FileMeta, Kind, Offer, Record, Tombstone
 from gsync.core.names import RelPath
+from gsync.core.pausing import Pause, no_pause, paused
+from gsync.core.planner import Policy, plan
 from gsync.core.records import looks_the_same, record_of
 from gsync.core.versions import Version
+from gsync.peer.sweep import Sweep
+from gsync.storage.offer_rows import offer_tree
+from gsync.storage.spilled import Spilled
 from gsync.wire.requests import SortedNames
 
 
 class Trees:
     """local: last seen on disk; buried: deleted, and remembered; remote: last heard; synced: last agreed with somebody else.
 
-    Without `tells_edits` only what was agreed with others is announced: nothing of this machine's own making.
+    Without `tells_edits` only what was agreed with others is announced: nothing of this machine's own making. `new_tree` makes
+    a remote tree with nothing in it.
     """
 
     def __init__(
@@ -30,6 +38,7 @@ class Trees:
         buried: Mapping[RelPath, Tombstone] | None = None,
         *,
         tells_edits: bool = True,
+        new_tree: Callable[[], Spilled[Offer]] = offer_tree,
     ) -> None:
         self._local = dict(local)
         self._buried = dict(buried or {})
@@ -41,7 +50,8 @@ class Trees:
             self._count_in_parent(path, 1)
         self.names = SortedNames(path for path, meta in self._local.items() if _is_classic(path, meta))
         self.synced: dict[RelPath, Version] = dict(synced)
-        self.remote: dict[RelPath, Offer] = {}
+        self.new_tree = new_tree
+        self.remote = new_tree()
         self._unnamed: set[RelPath] = set()
         self.generation = 0
 
@@ -66,27 +76,30 @@ class Trees:
                 self._buried.pop(path, None)
                 self._put(path, entry)
 
-    def note_remote(self, offers: Mapping[RelPath, Offer]) -> set[RelPath]:
-        """Replace the remote tree; the paths whose offer is new, changed, or gone."""
-        old, self.remote = self.remote, dict(offers)
-        for path, offer in old.items():
-            if self.remote.get(path) != offer:
-                self._forget_offer(offer)
-        changed = {path for path, offer in self.remote.items() if old.get(path) != offer}
-        return changed | (old.keys() - self.remote.keys())
+    def note_remote(self, offers: Mapping[RelPath, Offer | None]) -> Sweep:
+        """Replace the remote tree; finds out at which paths that is worth a plan. A tree of `new_tree` is taken as it is."""
+        if isinstance(offers, Spilled):
+            tree: Spilled[Offer] = offers
+        else:
+            tree = self.new_tree()
+            tree.update((path, offer) for path, offer in offers.items() if offer is not None)
+        old, self.remote = self.remote, tree
+        return Sweep(old, tree, forget=self._forget_offer, is_settled=self._is_settled)
 
     def note_offers(self, offers: Mapping[RelPath, Offer | None]) -> set[RelPath]:
-        """Change the remote tree at these paths (None: nobody offers it any more); the paths where that made a difference."""
+        """Change the remote tree at these paths (None: nobody offers it any more); the paths where that is worth a plan."""
         changed = set()
         for path, offer in offers.items():
             if self.remote.get(path) == offer:
                 continue
-            changed.add(path)
-            self._forget_offer(self.remote.get(path))
+            before = self.remote.get(path)
+            self._forget_offer(before)
             if offer is None:
                 del self.remote[path]
             else:
                 self.remote[path] = offer
+            if offer is None or not self._is_settled(path, offer, before):
+                changed.add(path)
         return changed
 
     def take_unnamed(self) -> set[RelPath]:
@@ -94,6 +107,12 @@ class Trees:
         (`core.planner.plan`). Each is given out once."""
         unnamed, self._unnamed = self._unnamed, set()
         return unnamed
+
+    def plan(self, paths: Iterable[RelPath], policy: Policy) -> Plan:
+        """What should happen to `paths` now."""
+        return plan(
+            paths, local=self._local, buried=self._buried, remote=self.remote, synced=self.synced, policy=policy
+        )
 
     def announced(self) -> dict[RelPath, int]:
         """What an Initial says: each regular file at the top with its mtime in whole seconds."""
@@ -129,11 +148,11 @@ class Trees:
         edits = sum(not self._is_told(path, meta) for path, meta in self._local.items())
         return edits + sum(not self._is_told(path, tombstone) for path, tombstone in self._buried.items())
 
-    def agrees_with_remote(self, is_ignored: Callable[[RelPath, Kind], bool]) -> bool:
+    def agrees_with_remote(self, is_ignored: Callable[[RelPath, Kind], bool], *, pause: Pause = no_pause) -> bool:
         """Whether everything that others offer stands here, and everything that stands here is what they offer; what is ignored
         here aside."""
         offered = 0
-        for path, offer in self.remote.items():
+        for path, offer in paused(self.remote.items(), pause):
             if is_ignored(path, offer.record.kind if offer.record is not None else Kind.FILE):
                 continue
             entry: Entry | None = self._local.get(path) or self._buried.get(path)
@@ -142,9 +161,9 @@ class Trees:
             offered += isinstance(entry, FileMeta)
         return offered == len(self._local)
 
-    def holds_what_is_offered(self, is_ignored: Callable[[RelPath, Kind], bool]) -> bool:
+    def holds_what_is_offered(self, is_ignored: Callable[[RelPath, Kind], bool], *, pause: Pause = no_pause) -> bool:
         """The first half of that: all that one can know through a classic tracker, which does not say who has what is here."""
-        for path, offer in self.remote.items():
+        for path, offer in paused(self.remote.items(), pause):
             entry = self._local.get(path) or self._buried.get(path)
             if not is_ignored(path, Kind.FILE) and (entry is None or not _is_what_is_offered(path, entry, offer)):
                 return False
@@ -154,11 +173,24 @@ class Trees:
         """Of how many names and deletions no classic tracker can tell others: what is no file at the top of the folder, and what
         was deleted here and is there elsewhere."""
         names = sum(not _is_classic(path, meta) for path, meta in self._local.items())
-        return names + sum(path in self._buried for path in self.remote)
+        return names + sum(path in self.remote for path in self._buried)
 
     def has_children(self, path: RelPath) -> bool:
         """Whether something that is synced stands in the directory `path`."""
         return self._children[path] > 0
+
+    def _is_settled(self, path: RelPath, offer: Offer, before: Offer | None) -> bool:
+        """Whether what is offered stands here just so and was agreed, and no rename hangs on it: no plan would do anything.
+
+        Where something else was offered before, a plan may have said something that does not hold any more.
+        """
+        entry: Entry | None = self._local.get(path) or self._buried.get(path)
+        theirs = offer.record
+        if before is not None and before.record != theirs:
+            return False
+        if entry is None or theirs is None or theirs.moved_from is not None or theirs.version != entry.version:
+            return False
+        return self.synced.get(path) == entry.version and looks_the_same(record_of(path, entry), theirs)
 
     def _is_told(self, path: RelPath, entry: Entry) -> bool:
         return self._tells_edits or self.synced.get(path) == entry.version

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,16 @@ from gsync.peer.settings import Settings, Summary
 from gsync.storage.index import Index
 from gsync.storage.memory import MemoryFolder
 from gsync.storage.memory_watcher import MemoryWatcher
+from gsync.storage.offer_rows import offer_tree
 from gsync.storage.publisher import Publisher
+from gsync.storage.spilled import HOT_MAX
 from gsync.storage.workers import InlineWorkers
 from gsync.tracker.tracker import Tracker
 
 TRACKER = Endpoint("10.0.0.1", 9000)
 PATIENCE_S = 120.0
+FEW = 3
+"""Offers that every other machine holds in memory: the others of them are rows, as in a large folder."""
 
 
 class Machine:
@@ -42,6 +47,7 @@ class Machine:
         self.clock = HubClock()
         self.folder = MemoryFolder(wall_clock=self.clock.wall)
         self.index_at = index_at
+        self._held_in_memory = FEW if number % 2 else HOT_MAX
         index_at.mkdir()
         self.events: list[Event] = []
         self.summary: Summary | None = None
@@ -67,6 +73,7 @@ class Machine:
             rng=self._cluster.rng,
             events=events,
             watcher=MemoryWatcher(self.folder.disk) if self._cluster.watches else None,
+            new_tree=partial(offer_tree, hot_max=self._held_in_memory),
         )
 
         def run(peer: Peer) -> None:

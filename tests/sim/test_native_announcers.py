@@ -22,6 +22,7 @@ from gsync.net.tasks import TaskGroup
 from gsync.peer.announcer import Announcer
 from gsync.peer.events import Events
 from gsync.peer.tracker_link import TrackerLink
+from gsync.storage.offer_rows import offer_tree
 from gsync.tracker.tracker import Tracker
 from gsync.wire.messages import DirectoryResponse
 from tests.unit.peer.native import record
@@ -37,6 +38,7 @@ class Shelf:
     def __init__(self) -> None:
         self.held: dict[RelPath, Record] = {}
         self.generation = 0
+        self.new_tree = offer_tree
 
     def announced(self) -> dict[RelPath, int]:
         return {

@@ -6,6 +6,8 @@ from gsync.core.model import Kind, Offer, Record
 from gsync.core.names import RelPath
 from gsync.core.versions import Version
 from gsync.peer.due import PLANNED_AT_A_TIME, Due
+from gsync.peer.sweep import Sweep
+from gsync.peer.trees import Trees
 
 
 class Offered:
@@ -56,3 +58,45 @@ def test_a_move_that_comes_to_a_path_already_due_is_seen_too() -> None:
     offered.offer(paths[0], moved_from="old.txt")
     due.add(paths[:1])
     assert due.take() == paths
+
+
+def directory(trees: Trees, *names: RelPath, mtime_s: int = 5) -> Sweep:
+    return trees.note_remote({name: Offer(version=Version(mtime_s), sources=()) for name in names})
+
+
+def test_what_is_swept_comes_behind_all_else() -> None:
+    trees, paths = Trees({}, {}), _paths(PLANNED_AT_A_TIME + 2)
+    due = Due(trees)
+    due.sweep(directory(trees, RelPath.parse("swept")))
+    due.add(paths)
+    assert len(due) == len(paths) + 1
+    assert due.take() == paths[:PLANNED_AT_A_TIME]
+    assert due.take() == [*paths[PLANNED_AT_A_TIME:], "swept"]
+    assert (len(due), due.take()) == (0, [])
+
+
+def test_what_was_renamed_in_a_directory_is_taken_at_once_with_its_old_names() -> None:
+    trees, paths = Trees({}, {}), _paths(3 * PLANNED_AT_A_TIME)
+    due, offered = Due(trees), Offered()
+    for path in paths[::2]:
+        offered.offer(path, moved_from=f"{path}.old")
+    trees.note_remote(offered.remote)
+    due.sweep(trees.note_remote(offered.remote))
+    assert due.take() == []
+    fresh = Trees({}, {})
+    due = Due(fresh)
+    due.sweep(fresh.note_remote(offered.remote))
+    assert sorted(due.take()) == sorted([*paths[::2], *(f"{path}.old" for path in paths[::2])])
+
+
+def test_directories_that_come_faster_than_they_are_compared_are_passed_over() -> None:
+    trees, (a, b, c, d) = Trees({}, {}), _paths(4)
+    due = Due(trees)
+    assert not due.sweep(directory(trees, a))
+    assert not due.sweep(directory(trees, b))
+    assert due.sweep(directory(trees, c))
+    assert due.sweep(directory(trees, a, d))
+    assert due.take() == [a]
+    assert due.take() == [d]
+    assert len(due) == 0
+    assert not due.sweep(directory(trees, b))

@@ -9,7 +9,7 @@ import gevent
 import pytest
 from gevent.event import AsyncResult
 
-from gsync.core.actions import Displaced
+from gsync.core.actions import Displaced, Fetch
 from gsync.core.blocks import digest_of_bytes
 from gsync.core.model import FileMeta, Offer, Source, Tombstone
 from gsync.core.names import Endpoint, RelPath
@@ -21,6 +21,7 @@ from gsync.errors import ConnectFailed, FolderUnusable, NoSpace, RemoteProtocolE
 from gsync.net.simulation import World, simulated
 from gsync.net.tasks import TaskGroup
 from gsync.peer import events as ev
+from gsync.peer.due import SWEEPS_MAX
 from gsync.peer.fetcher import NotThere, Received
 from gsync.peer.intake import Content
 from gsync.peer.progress import PROGRESS_S
@@ -160,7 +161,7 @@ class Room:
     def directory(self, offers: Mapping[str, Offer]) -> None:
         """The tracker says that this is what others have."""
         self.syncer.begin_round()
-        self.syncer.replan(self.trees.note_remote({path(name): one for name, one in offers.items()}))
+        self.syncer.sweep(self.trees.note_remote({path(name): one for name, one in offers.items()}))
 
     def here(self, name: str, entry: FileMeta, *, agreed: bool = True) -> None:
         self.trees.note_local({path(name): entry})
@@ -313,6 +314,16 @@ def test_what_nobody_offers_any_more_is_not_fetched(room: Room) -> None:
     gevent.sleep(5)
     assert room.names == ["a"]
     assert room.syncer.left == 0
+
+
+def test_what_only_a_directory_that_was_passed_over_offered_is_not_fetched(room: Room) -> None:
+    room.syncer.pause()
+    room.queue.put(Fetch(path=B, offer=offer(5)))
+    for _ in range(SWEEPS_MAX + 1):
+        room.directory({"a": offer(5)})
+    room.syncer.resume()
+    gevent.sleep(1)
+    assert room.names == ["a"]
 
 
 def test_a_file_that_was_edited_meanwhile_is_looked_at_and_planned_again(room: Room) -> None:

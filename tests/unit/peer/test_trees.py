@@ -11,6 +11,7 @@ from gsync.core.model import FileMeta, Kind, Offer, Tombstone
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.records import record_of
 from gsync.peer.trees import Trees
+from tests.unit.peer.sweeping import swept
 from tests.unit.peer.world import meta, offer, path, v
 
 A, B, C = path("a"), path("b"), path("c")
@@ -63,12 +64,12 @@ def test_a_changed_entry_is_taken_over_even_if_nobody_is_told() -> None:
 
 def test_paths_whose_offer_is_new_changed_or_gone_are_to_be_planned() -> None:
     trees = Trees({}, {})
-    assert trees.note_remote({A: offer(5), B: offer(5)}) == {A, B}
-    assert trees.note_remote({A: offer(5), B: offer(6)}) == {B}
-    assert trees.note_remote({A: offer(5, Endpoint("192.0.2.9", 2000)), B: offer(6)}) == {A}
-    assert trees.note_remote({A: offer(5, Endpoint("192.0.2.9", 2000)), C: offer(1)}) == {B, C}
-    assert trees.note_remote({A: offer(5, Endpoint("192.0.2.9", 2000)), C: offer(1)}) == set()
-    assert trees.note_remote({}) == {A, C}
+    assert set(swept(trees.note_remote({A: offer(5), B: offer(5)}))) == {A, B}
+    assert set(swept(trees.note_remote({A: offer(5), B: offer(6)}))) == {B}
+    assert set(swept(trees.note_remote({A: offer(5, Endpoint("192.0.2.9", 2000)), B: offer(6)}))) == {A}
+    assert set(swept(trees.note_remote({A: offer(5, Endpoint("192.0.2.9", 2000)), C: offer(1)}))) == {B, C}
+    assert set(swept(trees.note_remote({A: offer(5, Endpoint("192.0.2.9", 2000)), C: offer(1)}))) == set()
+    assert set(swept(trees.note_remote({}))) == {A, C}
 
 
 names = st.sampled_from([path(name) for name in ("a", "ab", "abc", "b", "Grüße")])
@@ -90,10 +91,10 @@ def test_so_is_one_that_no_offer_names_any_more() -> None:
     assert not trees.take_unnamed()
     trees.note_offers({A: None})
     assert trees.take_unnamed() == {C}
-    trees.note_remote({A: renamed})
-    trees.note_remote({A: renamed})
+    swept(trees.note_remote({A: renamed}))
+    swept(trees.note_remote({A: renamed}))
     assert not trees.take_unnamed()
-    trees.note_remote({})
+    swept(trees.note_remote({}))
     assert trees.take_unnamed() == {C}
 
 
