@@ -53,9 +53,10 @@ def is_ignored(path: RelPath, kind: Kind = Kind.FILE) -> bool:
     """Whether `path` is left alone where a person gave no rules: not announced, not fetched, not removed."""
     if kind is Kind.DIRECTORY:
         return False
-    if _IGNORED.fullmatch(path.name):
+    parent, _, name = path.rpartition("/")
+    if _IGNORED.fullmatch(name):
         return True
-    return kind is Kind.FILE and "/" not in path and _IGNORED_AT_TOP.fullmatch(path) is not None
+    return not parent and kind is Kind.FILE and _IGNORED_AT_TOP.fullmatch(path) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +143,8 @@ class IgnoreRules:
 
     def is_ignored(self, path: RelPath, kind: Kind = Kind.FILE) -> bool:
         """Whether what stands at `path` is left alone: not announced, not fetched, not removed; nor is anything in it."""
-        within = self._within(path.rpartition("/")[0])
+        parent = path.rpartition("/")[0]
+        within = self._directories.get(parent) or self._within(parent)
         return within.is_ignored or _is_named(path, kind, within.files)
 
     def rule_for(self, path: RelPath, kind: Kind = Kind.FILE) -> str:
@@ -167,9 +169,6 @@ class IgnoreRules:
 
     def _within(self, directory: str) -> _Within:
         """What holds in `directory` ("": at the top), by itself or by one around it."""
-        known = self._directories.get(directory)
-        if known is not None:
-            return known
         within = _Within(False, self._everywhere)
         ends = [place for place, char in enumerate(directory) if char == "/"]
         around = [directory[:end] for end in ends] + [directory] if directory else []

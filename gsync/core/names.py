@@ -26,6 +26,10 @@ OWN_FOLDER: Final = ".gsync"
 _PLAIN: Final = re.compile(r"[0-9A-Za-z][ -.0-\[\]-~]*(?:/[0-9A-Za-z][ -.0-\[\]-~]*)*")
 """What nearly all names look like, and what every rule below allows: three times as fast, and a start parses 100,000."""
 
+_PLAIN_NAME: Final = re.compile(r"[0-9A-Za-z][ -.0-\[\]-~]*")
+_SHORT: Final = (PATH_MAX_BYTES - COMPONENT_MAX_BYTES - 1) // 4
+"""Characters of a directory that leave room for any name in it."""
+
 PEER_NAME_MAX: Final = 80
 """Characters of what a person calls a machine."""
 
@@ -98,6 +102,8 @@ class RelPath(str):
 
     def child(self, name: str) -> RelPath:
         """The path of `name` in this directory; refused like any other. Cheaper than to parse the whole, which is valid."""
+        if len(name) <= COMPONENT_MAX_BYTES and len(self) <= _SHORT and _PLAIN_NAME.fullmatch(name):
+            return RelPath(f"{self}/{name}")
         if "/" in name:
             raise NameRefused("a separator in a name")
         RelPath.parse(name)

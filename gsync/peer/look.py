@@ -19,6 +19,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from gsync.core.diff import Changes, Seen, diff, same_size_and_mtime
+from gsync.core.ignore import IGNORE_FILE
 from gsync.core.model import BuriedTree, FileMeta, Fingerprint, Kind, LocalTree
 from gsync.core.moves import paired
 from gsync.core.names import RelPath
@@ -86,20 +87,15 @@ def look(folder: Folder, question: Question) -> Answer:
     rules = _other_rules(question, found.files)
     ignored = frozenset(path for path in gone if question.skip(path, question.local[path].kind))
     known = {path: question.local[path] for path in gone - ignored}
-    seen: dict[RelPath, Seen] = {}
-    for path, one in found.files.items():
-        entry = question.local.get(path)
-        if entry is None or entry.fingerprint != one.fingerprint or _lacks_digest(entry, question):
-            seen[path] = _seen(one, question.digests.get(path))
-            if entry is not None:
-                known[path] = entry
+    seen, new = _compared(found.files, question, known)
     known |= _renamed_away(folder, question, seen.keys() - known.keys(), seen)
     moved = dict(paired(known, seen))
     wanted = {
         path: one.fingerprint
         for path, one in seen.items()
-        if _must_be_read(one, known.get(path), known.get(moved[path]) if path in moved else None, question)
-    }
+        if not one.digest
+        and _must_be_read(one, known.get(path), known.get(moved[path]) if path in moved else None, question)
+    } | new
     for path, source in moved.items():
         if not seen[path].digest:
             seen[path] = replace(seen[path], digest=known[source].digest)
@@ -107,8 +103,8 @@ def look(folder: Folder, question: Question) -> Answer:
     for path in wanted:
         if question.tells_unread and path not in known and path not in moved:
             continue
-        if not seen[path].digest:  # as if nothing had happened there yet
-            del seen[path]
+        if path not in seen or not seen[path].digest:  # as if nothing had happened there yet
+            seen.pop(path, None)
             known.pop(path, None)
             if path in moved and moved[path] not in seen:
                 known.pop(moved[path], None)
@@ -134,6 +130,31 @@ def look(folder: Folder, question: Question) -> Answer:
     )
 
 
+def _compared(
+    found: Mapping[RelPath, Found], question: Question, known: dict[RelPath, FileMeta]
+) -> tuple[dict[RelPath, Seen], dict[RelPath, Fingerprint]]:
+    """What differs from what is known, which goes to `known`; and apart from it, in a first look, the files nobody has read.
+
+    Of those there is nothing to say before they were read, and none of them can be a known thing under a new name.
+    """
+    seen: dict[RelPath, Seen] = {}
+    new: dict[RelPath, Fingerprint] = {}
+    local, digests, reads = question.local, question.digests, question.reads_everything
+    is_first = reads and not (local or question.vanished or question.tells_unread)
+    for path, one in found.items():
+        entry = local.get(path)
+        if entry is None:
+            if is_first and one.fingerprint.kind is Kind.FILE and path not in digests:
+                new[path] = one.fingerprint
+                continue
+        elif entry.fingerprint == one.fingerprint and not (reads and _lacks_digest(entry)):
+            continue
+        else:
+            known[path] = entry
+        seen[path] = _seen(one, digests.get(path))
+    return seen, new
+
+
 def _other_rules(question: Question, found: Mapping[RelPath, Found]) -> dict[RelPath, Fingerprint] | None:
     """The files of rules that are not as they were when they were read; None where all are."""
     if question.rules is None:
@@ -141,7 +162,10 @@ def _other_rules(question: Question, found: Mapping[RelPath, Found]) -> dict[Rel
     others = {
         path: one.fingerprint
         for path, one in found.items()
-        if is_rules(path) and one.fingerprint.kind is Kind.FILE and question.rules.get(path) != one.fingerprint
+        if path.endswith(IGNORE_FILE)
+        and is_rules(path)
+        and one.fingerprint.kind is Kind.FILE
+        and question.rules.get(path) != one.fingerprint
     }
     gone = [path for path in question.rules if path not in found and _was_asked(path, question)]
     return others if others or gone else None
@@ -195,8 +219,8 @@ def _seen(found: Found, read: Read | None) -> Seen:
     return Seen(fingerprint=found.fingerprint, target=found.target, digest=digest)
 
 
-def _lacks_digest(entry: FileMeta, question: Question) -> bool:
-    return question.reads_everything and entry.kind is Kind.FILE and not entry.digest
+def _lacks_digest(entry: FileMeta) -> bool:
+    return not entry.digest and entry.kind is Kind.FILE
 
 
 def _must_be_read(seen: Seen, entry: FileMeta | None, source: FileMeta | None, question: Question) -> bool:

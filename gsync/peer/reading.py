@@ -10,13 +10,13 @@ folder never notices.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
 from msgspec import Struct, field
 
-from gsync.core.blocks import ContentHasher
+from gsync.core.blocks import BLOCK_BYTES, ContentHasher
 from gsync.core.model import Fingerprint
 from gsync.core.names import RelPath
 from gsync.errors import FileChanged, FileVanished, StorageError
@@ -77,51 +77,80 @@ def read_piece(
     *,
     bytes_max: int = PIECE_BYTES,
 ) -> Piece:
-    """Read `files` in their order, `begun` first if it is theirs (else it is closed), until `bytes_max` bytes were read."""
-    read: dict[RelPath, Read] = {}
-    moved: set[RelPath] = set()
-    refused: set[RelPath] = set()
-    if begun is not None and (not files or files[0] != (begun.path, begun.expected)):
-        begun.close()
-        begun = None
-    for path, file in _opened(folder, files, begun):
-        try:
-            if isinstance(file, StorageError):
-                raise file
-            count, ended = file.read_on(bytes_max)
-            if not ended:
-                return Piece(read=read, moved=frozenset(moved), refused=frozenset(refused), begun=file)
-            read[path] = file.read()
-            bytes_max -= count
-        except (FileChanged, FileVanished):
-            moved.add(path)
-        except StorageError:
-            refused.add(path)
-        if isinstance(file, Begun):
-            file.close()
-        if bytes_max <= 0:
-            break
-    return Piece(read=read, moved=frozenset(moved), refused=frozenset(refused))
-
-
-def _opened(
-    folder: Folder, files: Sequence[tuple[RelPath, Fingerprint]], begun: Begun | None
-) -> Iterator[tuple[RelPath, Begun | StorageError]]:
-    """Each file, opened when it is asked for; `begun` is the first of them if it is not None."""
-    if begun is not None:
-        yield begun.path, begun
+    """Read about `bytes_max` bytes of `files`: `begun` if it is the first (else it is closed), the small ones, the others."""
+    reading = _Reading(bytes_max)
+    if begun is not None and files and files[0] == (begun.path, begun.expected):
+        reading.read_on(begun)
         files = files[1:]
-    expected = dict(files)
-    for path, file in folder.open_each(expected):
-        opened: Begun | StorageError
-        if isinstance(file, StorageError):
-            opened = file
-        elif file.fingerprint != expected[path]:
-            file.close()
-            opened = FileChanged(f"{path}: it was changed before it was read")
+    elif begun is not None:
+        begun.close()
+    small = [one for one in files if one[1].size <= BLOCK_BYTES]
+    if reading.budget > 0:
+        for (path, expected), (_, digest) in zip(small, folder.digest_each(small), strict=False):
+            reading.take(path, expected, digest)
+            if reading.budget <= 0:
+                break
+    for path, expected in files:
+        if reading.budget <= 0:
+            break
+        if expected.size > BLOCK_BYTES:
+            reading.open(folder, path, expected)
+    return Piece(
+        read=reading.read,
+        moved=frozenset(reading.moved),
+        refused=frozenset(reading.refused),
+        begun=reading.begun,
+    )
+
+
+class _Reading:
+    """One piece as it grows."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self.budget = bytes_max
+        self.read: dict[RelPath, Read] = {}
+        self.moved: set[RelPath] = set()
+        self.refused: set[RelPath] = set()
+        self.begun: Begun | None = None
+
+    def take(self, path: RelPath, expected: Fingerprint, digest: str | StorageError) -> None:
+        """A small file that was read, or why not."""
+        if isinstance(digest, StorageError):
+            self._failed(path, digest)
         else:
-            opened = Begun(path, expected[path], file)
-        yield path, opened
+            self.read[path] = Read(fingerprint=expected, digest=digest)
+            self.budget -= expected.size
+
+    def open(self, folder: Folder, path: RelPath, expected: Fingerprint) -> None:
+        """Begin a large file."""
+        try:
+            file = folder.open(path)
+        except StorageError as error:
+            self._failed(path, error)
+            return
+        begun = Begun(path, expected, file)
+        if file.fingerprint == expected:
+            self.read_on(begun)
+        else:
+            begun.close()
+            self.moved.add(path)
+
+    def read_on(self, file: Begun) -> None:
+        """Go on with a large file, as far as the budget goes."""
+        try:
+            count, ended = file.read_on(self.budget)
+            self.budget -= count
+            if not ended:
+                self.budget = 0
+                self.begun = file
+                return
+            self.read[file.path] = file.read()
+        except StorageError as error:
+            self._failed(file.path, error)
+        file.close()
+
+    def _failed(self, path: RelPath, error: StorageError) -> None:
+        (self.moved if isinstance(error, FileChanged | FileVanished) else self.refused).add(path)
 
 
 class Unread:

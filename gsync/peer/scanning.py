@@ -173,7 +173,8 @@ class Scanning:
             self.covers_everything = self.covers_everything and not covers_everything
             self._tell_skipped(answer.skipped)
         self.unread.forget(question.digests)
-        self.unread.want({path: seen for path, seen in answer.unread.items() if path not in left_out | busy})
+        not_now = left_out | busy
+        self.unread.want({path: seen for path, seen in answer.unread.items() if path not in not_now})
         now = self._clock.monotonic()
         self._settling.looked(paths or _paths(changes), moving=answer.moving | left_out, now=now)
         if paths is None and not covers_everything:
@@ -223,8 +224,10 @@ class Scanning:
     def _with_new_parents(self, paths: Iterable[RelPath]) -> frozenset[RelPath]:
         asked = set(paths)
         if self._native:
-            for path in tuple(asked):
-                asked.update([above for above in path.ancestors if above not in self._trees.local][:1])
+            for parent in {path.rpartition("/")[0] for path in asked}:
+                if parent and parent not in self._trees.local:
+                    above = (*RelPath(parent).ancestors, RelPath(parent))
+                    asked.update([one for one in above if one not in self._trees.local][:1])
         return frozenset(asked)
 
     def _cover_later(self, changes: Changes) -> None:

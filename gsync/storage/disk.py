@@ -20,15 +20,15 @@ from gsync.core.model import Fingerprint
 from gsync.core.names import OWN_FOLDER, RelPath
 from gsync.errors import FolderUnusable, StorageError
 from gsync.storage import renames
-from gsync.storage.beneath import LastDirectory
 from gsync.storage.durability import Durability
 from gsync.storage.files import DiskFile, DiskStaged, fingerprint_of, require_space
-from gsync.storage.filesystem import Found, OpenFile, Skip, Skipped, Staged, Worth, never
+from gsync.storage.filesystem import Found, Skip, Skipped, Staged, Worth, never
 from gsync.storage.listing import Lister
 from gsync.storage.looking import Looking
 from gsync.storage.naming import Naming
 from gsync.storage.own_folder import TRASH, OwnFolder, RandomHex
 from gsync.storage.renames import Spot
+from gsync.storage.small_files import digest_each
 from gsync.storage.staging_folder import StagingFolder
 from gsync.storage.translation import storage_error, translating
 from gsync.storage.trash import Trash, expired
@@ -118,16 +118,8 @@ class DiskFolder:
         with translating(path):
             return _file(path, *self._looking.open(path))
 
-    def open_each(self, paths: Iterable[RelPath]) -> Iterator[tuple[RelPath, OpenFile | StorageError]]:
-        with LastDirectory(self._root_fd) as last:
-            for path in paths:
-                opened: OpenFile | StorageError
-                try:
-                    with translating(path):
-                        opened = _file(path, *self._looking.open_in(last, path))
-                except StorageError as error:
-                    opened = error
-                yield path, opened
+    def digest_each(self, files: Iterable[tuple[RelPath, Fingerprint]]) -> Iterator[tuple[RelPath, str | StorageError]]:
+        return digest_each(self._root_fd, files)
 
     def check_root(self) -> None:
         try:

@@ -207,10 +207,11 @@ class Folder(Protocol):
         """The regular file at `path`, for reading. Raises `FileVanished`, `PathRefused`, `StorageError`; never blocks on a FIFO."""
         ...
 
-    def open_each(self, paths: Iterable[RelPath]) -> Iterator[tuple[RelPath, OpenFile | StorageError]]:
-        """`open` each of `paths` when it is asked for, with what it returned or raised; who takes a file closes it.
+    def digest_each(self, files: Iterable[tuple[RelPath, Fingerprint]]) -> Iterator[tuple[RelPath, str | StorageError]]:
+        """The digest of each of `files`, of at most one block, in their order; the others are read when the next one is asked for.
 
-        Quick when those in one directory come together.
+        `FileChanged` for one that does not show this fingerprint, which a listing saw, or moved while it was read; what else
+        `open` raises. Quick when those in one directory come together.
         """
         ...
 

@@ -50,6 +50,7 @@ class Lister:
     def __init__(self, root_fd: int) -> None:
         self._root_fd = root_fd
         self._device = os.fstat(root_fd).st_dev
+        self._uid = os.geteuid()
         self._last: dict[str, _Names] = {}
         self._last_skip: Skip = never
 
@@ -89,7 +90,7 @@ class Lister:
         try:
             status = os.stat(name, dir_fd=fd, follow_symlinks=False)
             found = self._last.get(above, {}).get(name)
-            if found is not None and _shows(found.fingerprint, status):
+            if found is not None and shows(found.fingerprint, status):
                 return found
             seen = self._look(directory, name, status, fd, skip)
         except FileNotFoundError:
@@ -146,7 +147,7 @@ class Lister:
                     yield _hidden(directory, name)
                     continue
                 found = before.get(name)
-                if found is None or not _shows(found.fingerprint, status):
+                if found is None or not shows(found.fingerprint, status):
                     seen = self._look(directory, name, status, fd, skip)
                     if not isinstance(seen, Found):
                         if seen is not None:
@@ -176,11 +177,15 @@ class Lister:
             return None
         if kind is Kind.FILE and status.st_size > CONTENT_MAX_BYTES:
             return Skipped(name=path, reason=TOO_LARGE, hides=path)
-        if kind is Kind.FILE and is_unreadable(path.name, dir_fd=dir_fd):
+        if kind is Kind.FILE and not self._is_ours(status) and is_unreadable(name, dir_fd=dir_fd):
             return Skipped(name=path, reason=UNREADABLE, hides=path)
         if kind is not Kind.LINK:
             return Found(path=path, fingerprint=fingerprint_of(status))
         return link_found(path, status, dir_fd=dir_fd)
+
+    def _is_ours(self, status: os.stat_result) -> bool:
+        """Whether we may read it because it belongs to us: then the system need not be asked, which is nearly always so."""
+        return status.st_uid == self._uid and bool(status.st_mode & stat.S_IRUSR)
 
 
 def link_found(path: RelPath, status: os.stat_result, *, dir_fd: int) -> Found | Skipped | None:
@@ -211,7 +216,7 @@ def is_unreadable(name: str, *, dir_fd: int) -> bool:
     return not os.access(name, os.R_OK, dir_fd=dir_fd) and os.access(name, os.F_OK, dir_fd=dir_fd)
 
 
-def _shows(known: Fingerprint, status: os.stat_result) -> bool:
+def shows(known: Fingerprint, status: os.stat_result) -> bool:
     """Whether `status` is still what `known` was made from."""
     return (
         known.inode == status.st_ino

@@ -15,7 +15,7 @@ from gsync.core.blocks import CONTENT_MAX_BYTES
 from gsync.core.model import Kind
 from gsync.core.names import RelPath
 from gsync.errors import FileVanished, PathRefused
-from gsync.storage.beneath import LastDirectory, open_beneath, open_directory
+from gsync.storage.beneath import open_beneath, open_directory
 from gsync.storage.files import fingerprint_of
 from gsync.storage.filesystem import OTHER_MOUNT, TOO_LARGE, UNREADABLE, Found, Skipped
 from gsync.storage.listing import KINDS, is_unreadable, kind_of, link_found
@@ -87,24 +87,15 @@ class Looking:
 
     def open(self, path: RelPath) -> tuple[int, os.stat_result]:
         """A descriptor of the regular file at `path`, for reading, and its fstat. Raises `FileVanished` too."""
-        with LastDirectory(self._root_fd) as last:
-            return self.open_in(last, path)
-
-    def open_in(self, last: LastDirectory, path: RelPath) -> tuple[int, os.stat_result]:
-        """The same, for one of several that may lie in the same directory."""
-        directory, _, name = path.rpartition("/")
-        try:
-            spot = Spot(last.open(directory), name)
-        except (FileNotFoundError, NotADirectoryError):
-            raise FileVanished(f"{path}: there is no such file any more") from None
-        status = lstat(spot)  # looked at first, for to open a device may do something
-        if status is None:
-            raise FileVanished(f"{path}: there is no such file any more")
-        if not stat.S_ISREG(status.st_mode):
-            raise PathRefused(f"{path}: {kind_of(status)}")
-        if status.st_dev != self._device:
-            raise PathRefused(f"{path}: {OTHER_MOUNT}")
-        return opened_regular(spot.dir_fd, name, READ)
+        with self.at(path) as spot:
+            status = None if spot is None else lstat(spot)  # looked at first, for to open a device may do something
+            if spot is None or status is None:
+                raise FileVanished(f"{path}: there is no such file any more")
+            if not stat.S_ISREG(status.st_mode):
+                raise PathRefused(f"{path}: {kind_of(status)}")
+            if status.st_dev != self._device:
+                raise PathRefused(f"{path}: {OTHER_MOUNT}")
+            return opened_regular(spot.dir_fd, spot.name, READ)
 
 
 def lstat(spot: Spot) -> os.stat_result | None:

@@ -16,9 +16,10 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from gsync.core.blocks import digest_of_bytes
 from gsync.core.model import Fingerprint, Kind
 from gsync.core.names import OWN_FOLDER, RelPath
-from gsync.errors import FileVanished, FolderUnusable, NoSpace, PathRefused, StorageError
+from gsync.errors import FileChanged, FileVanished, FolderUnusable, NoSpace, PathRefused, StorageError
 from gsync.storage.filesystem import (
     OTHER_MOUNT,
     UNREADABLE,
@@ -114,10 +115,14 @@ class MemoryFolder(Person):
         self.on_call("open")
         return MemoryFile(regular(self._stands(path), path))
 
-    def open_each(self, paths: Iterable[RelPath]) -> Iterator[tuple[RelPath, OpenFile | StorageError]]:
-        for path in paths:
+    def digest_each(self, files: Iterable[tuple[RelPath, Fingerprint]]) -> Iterator[tuple[RelPath, str | StorageError]]:
+        for path, expected in files:
             try:
-                yield path, self.open(path)
+                with self.open(path) as file:
+                    content = file.read_at(0, expected.size)
+                    if file.fingerprint != expected or file.changed():
+                        raise FileChanged(f"{path}: it was changed before it was read")
+                yield path, digest_of_bytes(content)
             except StorageError as error:
                 yield path, error
 

@@ -65,7 +65,9 @@ def look_at(
     What is not in its `files` does not stand there now. `skip` is not asked about the directories that `paths` lie in.
     """
     asked = set(paths)
-    tops = [path for path in sorted(asked) if "/" not in path or asked.isdisjoint(path.ancestors)]
+    parents = {RelPath(path.rpartition("/")[0]) for path in asked}
+    within = {parent for parent in parents if parent in asked or not asked.isdisjoint(parent.ancestors)}
+    tops = [path for path in sorted(asked) if path.rpartition("/")[0] not in within]
     return _judge(folder, folder.listing_at(tops, skip=skip), known, now_ns=now_ns)
 
 

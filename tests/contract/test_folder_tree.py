@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from gsync.core.blocks import BLOCK_BYTES, digest_of_bytes
 from gsync.core.model import Fingerprint, Kind
 from gsync.core.names import RelPath
-from gsync.errors import FileVanished, PathRefused, StorageError
+from gsync.errors import FileChanged, FileVanished, PathRefused
 from gsync.storage.filesystem import TARGET_MAX_BYTES, Found, Skipped, Worth
 from tests.contract.places import Place, path, staged, staged_name, whole
 
@@ -112,24 +113,35 @@ def test_a_listing_at_several_paths_is_that_of_each_of_them(place: Place) -> Non
     assert list(place.folder.listing_at(asked, skip=lambda one, kind: one != "z")) == [found[-1]]
 
 
-def test_several_files_are_opened_one_after_the_other_each_with_its_own_fate(place: Place) -> None:
-    place.save("a/b/file", b"1")
-    place.save("a/b/other", b"2")
-    place.save("z", b"3")
-    place.make_directory("d")
+def test_small_files_are_read_one_after_the_other_each_with_its_own_fate(place: Place) -> None:
+    names = ["a/b/file", "a/b/gone", "a/b/other", "a/b/saved", "a/b/touched", "a/link", "empty", "full", "z", "z/deep"]
+    for name in names[:-1]:
+        place.save(name, {"empty": b"", "full": b"x" * BLOCK_BYTES}.get(name, name.encode()))
+    shown = {name: place.folder.fingerprint(path(name)) for name in names[:-1]}
+    shown["z/deep"] = shown["z"]
+    place.remove("a/b/gone")
+    place.save("a/b/saved", b"something")
+    place.chmod("a/b/touched", 0o600)
+    place.remove("a/link")
     place.make_link("a/link")
-    names = ["a/b/file", "a/b/gone", "a/b/other", "a/link", "d", "gone/deep", "z", "z/deep"]
-    contents: dict[str, object] = {}
-    for name, file in place.folder.open_each(map(path, names)):
-        if isinstance(file, StorageError):
-            contents[name] = type(file)
-        else:
-            with file:
-                contents[name] = file.read_at(0, 9)
-                assert file.fingerprint == place.folder.fingerprint(name)
-    assert list(contents) == names
-    gone, refused = FileVanished, PathRefused
-    assert list(contents.values()) == [b"1", gone, b"2", refused, refused, gone, b"3", gone]
+    files = [(path(name), fingerprint) for name, fingerprint in shown.items() if fingerprint is not None]
+    found = {
+        name: outcome if isinstance(outcome, str) else type(outcome)
+        for name, outcome in place.folder.digest_each(files)
+    }
+    assert list(found) == names
+    assert found == {
+        "a/b/file": digest_of_bytes(b"a/b/file"),
+        "a/b/gone": FileVanished,
+        "a/b/other": digest_of_bytes(b"a/b/other"),
+        "a/b/saved": FileChanged,
+        "a/b/touched": FileChanged,
+        "a/link": PathRefused,
+        "empty": digest_of_bytes(b""),
+        "full": digest_of_bytes(b"x" * BLOCK_BYTES),
+        "z": digest_of_bytes(b"z"),
+        "z/deep": FileVanished,
+    }
 
 
 def test_a_listing_beneath_a_path_says_why_it_skips_it(place: Place) -> None:
