@@ -163,7 +163,10 @@ class Index:
         An entry takes the place of what was known at its path, a tombstone that of a file too. `scanned`: with this, the
         whole folder has been looked at (`has_history`).
         """
-        entries, synced = entries or {}, synced or {}
+        entries, synced, journal, forget = entries or {}, synced or {}, tuple(journal), tuple(forget)
+        scanned = scanned and not self.has_history
+        if not (entries or synced or journal or forget or scanned):
+            return  # most starts have nothing to finish: what `open` has read is not read again
         self._fresh = None
         with self._transaction() as database:
             database.executemany(
@@ -179,7 +182,7 @@ class Index:
             database.executemany(
                 "REPLACE INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)", (rows.journal_row(row) for row in journal)
             )
-            if scanned and not self.has_history:
+            if scanned:
                 database.execute("REPLACE INTO meta VALUES ('scanned', '1')")
         self.has_history = self.has_history or scanned
 
