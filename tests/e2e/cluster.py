@@ -228,12 +228,19 @@ class Cluster:
         return self._start(Program, Path(argv[0]).name, [str(word) for word in argv], cwd=cwd, env=env)
 
     def peer(
-        self, folder: str | Path, port: int, *options: str, json: bool = True, env: Mapping[str, str] | None = None
+        self,
+        folder: str | Path,
+        port: int,
+        *options: str,
+        json: bool = True,
+        env: Mapping[str, str] | None = None,
+        within: Sequence[str] = (),
+        tracker_ip: str = "127.0.0.1",
     ) -> Peer:
-        """A gsync peer for `folder`, whose tracker listens at `port`."""
+        """A gsync peer for `folder`, whose tracker listens at `port`; `within` is the command that starts it, if any."""
         at = self.folder(folder) if isinstance(folder, str) else folder
-        words = ["127.0.0.1", str(port), f"--dir={at}", *(["--json"] if json else []), *options]
-        peer = self._start(Peer, f"peer-{at.name[:20]}", [*GSYNC, *words], env=env)
+        words = [tracker_ip, str(port), f"--dir={at}", *(["--json"] if json else []), *options]
+        peer = self._start(Peer, f"peer-{at.name[:20]}", [*within, *GSYNC, *words], env=env)
         peer.folder = at
         return peer
 

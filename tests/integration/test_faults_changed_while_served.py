@@ -7,7 +7,6 @@ go-between together hold less than what is still to come.
 
 from __future__ import annotations
 
-import os
 import random
 import socket
 from collections import Counter
@@ -20,6 +19,7 @@ import pytest
 from tests.e2e import folders
 from tests.e2e.cluster import Cluster, Peer
 from tests.e2e.pretenders import Listener, PretendedTracker, listing
+from tests.integration.manners import INVERTED, MANNERS, replaced
 from tests.integration.sizes import limit_s, times
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(limit_s(300))]
@@ -35,38 +35,8 @@ CAREFUL, LARGE = 600 * KIB, {1: 9 * MIB, 2: 6 * MIB}
 """Sent in edition 1 in careful pieces, each when the one before was taken; and at full speed, where that begins."""
 
 NOISE = folders.noise(max(LARGE.values()), seed=15)
-INVERTED = bytes(byte ^ 0xFF for byte in range(256))
 
 RECEIVE_BUFFER = 16 * KIB
-
-
-def rewritten(path: Path, new: bytes) -> None:
-    with path.open("r+b") as file:
-        file.write(new)
-
-
-def rewritten_in_secret(path: Path, new: bytes) -> None:
-    """As programs do that leave the mtime as it was: encrypted containers, editors of tags."""
-    status = path.stat()
-    rewritten(path, new)
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-
-
-def cut(path: Path, new: bytes) -> None:
-    with path.open("r+b") as file:
-        file.truncate(len(new))
-
-
-def added_to(path: Path, new: bytes) -> None:
-    with path.open("r+b") as file:
-        start = file.seek(0, 2)
-        file.write(new[start:])
-
-
-def replaced(path: Path, new: bytes) -> None:
-    beside = path.with_name(f"{path.name}~")
-    beside.write_bytes(new)
-    beside.replace(path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,16 +48,6 @@ class Change:
     new: bytes
     manner: Callable[[Path, bytes], None]
     after: int
-
-
-MANNERS: dict[Callable[[Path, bytes], None], Callable[[bytes, bytes], bytes]] = {
-    rewritten: lambda old, other: other,
-    rewritten_in_secret: lambda old, other: other,
-    cut: lambda old, other: old[: len(old) * 2 // 3],
-    added_to: lambda old, other: old + other[: len(other) // 3],
-    replaced: lambda old, other: other,
-}
-"""How a file is changed, and what it holds then; `other` is as long as the old content, and different everywhere."""
 
 
 def _changes(edition: int, count: int) -> list[Change]:

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import gevent
 import pytest
 
 from tests.e2e import folders
-from tests.e2e.cluster import GSYNC, Cluster, Program, eventually, free_port, skip_or_fail
+from tests.e2e.cluster import GSYNC, Cluster, free_port
 from tests.e2e.pretenders import PretendedSource, PretendedTracker, contents, listing
 from tests.integration import straced
+from tests.integration.scarce import SHARE_MAX, Strained, cpu_s, memory_cgroup, with_descriptors
 from tests.integration.straced import Fault
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 DESCRIPTORS = 64
-KEEPALIVES = 2
-GAP_MAX_S = 12.0
-"""Between two keepalives, which are due each 5 s."""
-
-SHARE_MAX = 0.6
-"""Of one core, over the whole time: what spins takes all of one."""
-
 MEMORY_MAX = 128 * 1024**2
 HEALED_S = 30.0
 
@@ -56,41 +48,8 @@ class AttentiveTracker(PretendedTracker):
                 conn.sendall(self.answer)
 
 
-class Strained:
-    """A peer that something is scarce for, watched from now on."""
-
-    def __init__(self, peer: Program, tracker: AttentiveTracker) -> None:
-        self.peer = peer
-        self._tracker = tracker
-        self._began = time.monotonic()
-        self._heard_before = len(tracker.heard_at)
-        self._cpu_before = _cpu_s(peer.pid)
-
-    def was_heard(self) -> bool:
-        """Whether it has told the tracker that it lives, often enough to be judged."""
-        assert self.peer.code is None, self.peer.last_words()
-        return len(self._tracker.heard_at) >= self._heard_before + KEEPALIVES
-
-    def judge(self) -> None:
-        """It has not crashed, has not spun, and was never silent for long."""
-        times = [self._began, *self._tracker.heard_at[self._heard_before :], time.monotonic()]
-        gap_s = max(later - sooner for sooner, later in itertools.pairwise(times))
-        share = (_cpu_s(self.peer.pid) - self._cpu_before) / (times[-1] - times[0])
-        print(f"row 19: {self.peer.name}: longest gap {gap_s:.1f} s, {share:.0%} of a core")
-        assert self.peer.code is None, self.peer.last_words()
-        assert "Traceback" not in self.peer.err, self.peer.last_words()
-        assert gap_s < GAP_MAX_S
-        assert share < SHARE_MAX
-
-
 def _listens(port: int) -> bool:
     return f" 0100007F:{port:04X} 00000000:0000 0A " in Path("/proc/net/tcp").read_text()
-
-
-def _cpu_s(pid: int) -> float:
-    """How long this process has computed so far, all threads."""
-    after_the_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(after_the_name[11]) + int(after_the_name[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @pytest.mark.root("slow the disk of another process")
@@ -101,7 +60,7 @@ def test_few_descriptors_and_a_slow_disk_are_lived_through(cluster: Cluster) -> 
         sources = [stack.enter_context(PretendedSource(contents(FILES))) for _ in range(SOURCES)]
         for_few, for_slow = (stack.enter_context(AttentiveTracker()) for _ in range(2))
         homes = {name: cluster.folder(name) for name in ("few", "slow")}
-        within = ["sh", "-c", f'ulimit -n {DESCRIPTORS} && exec "$@"', "sh"]
+        within = with_descriptors(DESCRIPTORS)
         few = cluster.run([*within, *GSYNC, "127.0.0.1", str(for_few.port), f"--dir={homes['few']}", "--json"])
         few.name = "64 descriptors"
         slow = cluster.peer(homes["slow"], for_slow.port)
@@ -140,12 +99,12 @@ def test_a_tracker_with_few_descriptors_keeps_those_it_has(cluster: Cluster) -> 
     """More come than it can hold: it neither spins nor falls, and whoever was there is answered; then the others are as well."""
     with ExitStack() as stack:
         port = free_port()
-        within = ["sh", "-c", f'ulimit -n {DESCRIPTORS} && exec "$@"', "sh"]
+        within = with_descriptors(DESCRIPTORS)
         tracker = cluster.run([*within, *GSYNC, "tracker", str(port), "--listen=127.0.0.1"])
         tracker.until(lambda: _listens(port), "somebody who listens")
         first = stack.enter_context(socket.create_connection(("127.0.0.1", port), 20))
         answers = stack.enter_context(first.makefile("rb"))
-        before, began = _cpu_s(tracker.pid), time.monotonic()
+        before, began = cpu_s(tracker.pid), time.monotonic()
         with ExitStack() as crowd:
             for _ in range(2 * DESCRIPTORS):
                 crowd.enter_context(socket.create_connection(("127.0.0.1", port), 20))
@@ -153,35 +112,12 @@ def test_a_tracker_with_few_descriptors_keeps_those_it_has(cluster: Cluster) -> 
                 first.sendall(b'{"port":5000,"files":[{"name":"a","mtime":1}]}\n')
                 assert b'"a"' in answers.readline()
                 gevent.sleep(ROUND_S)
-            share = (_cpu_s(tracker.pid) - before) / (time.monotonic() - began)
+            share = (cpu_s(tracker.pid) - before) / (time.monotonic() - began)
             print(f"row 19: a tracker with {DESCRIPTORS} descriptors: {share:.0%} of a core")
             assert tracker.code is None, tracker.last_words()
             assert share < SHARE_MAX
         tracker.until(lambda: cluster.directory(port).keys() == {"a"}, "an answer for one who comes now")
         assert "Traceback" not in tracker.err, tracker.last_words()
-
-
-@contextmanager
-def memory_cgroup(limit: int) -> Iterator[Path]:
-    """A control group beneath our own in which all together may use so much memory; gone afterwards."""
-    hierarchy = Path("/sys/fs/cgroup/memory")
-    if not (hierarchy / "cgroup.procs").exists():
-        pytest.skip("there is no memory cgroup of version 1 here, and one of version 2 takes no group beside processes")
-    ours = next(line.split(":")[2] for line in Path("/proc/self/cgroup").read_text().splitlines() if ":memory:" in line)
-    above = hierarchy / ours.lstrip("/")
-    group = (above if above.is_dir() else hierarchy) / f"gsync-test-{os.getpid()}"
-    try:
-        group.mkdir()
-        (group / "memory.limit_in_bytes").write_text(str(limit))
-    except OSError as error:
-        if group.is_dir():
-            group.rmdir()
-        skip_or_fail(f"no memory cgroup can be made: {error}")
-    try:
-        yield group
-    finally:
-        eventually(lambda: not (group / "cgroup.procs").read_text(), "the end of all in the group")
-        group.rmdir()
 
 
 @pytest.fixture

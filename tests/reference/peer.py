@@ -1,7 +1,7 @@
 """A peer of edition 1 or 2 of the classic file-sync protocol, written independently of gsync, from its words alone.
 
     python peer.py TRACKER_IP TRACKER_PORT DIR [--edition=1|2] [--keepalive=5] [--timeout=3] [--port=0]
-                   [--seed-only] [--no-reconnect] [--quirk=NAME ...]
+                   [--seed-only] [--no-reconnect] [--record=DIR] [--quirk=NAME ...]
 
 It prints `READY <port>` when it serves and has sent its Initial, then `FETCHED <json name>` or
 `SKIPPED <json name> <why>` for each file that it tries to fetch. The main thread reads the tracker, one sends
@@ -350,10 +350,16 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="where to serve; 0 takes a free port")
     parser.add_argument("--seed-only", action="store_true", help="fetch nothing")
     parser.add_argument("--reconnect", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--record", metavar="DIR", help="keep what is received there")
     parser.add_argument("--quirk", action="append", default=[], choices=QUIRKS, help=f"repeatable: {QUIRKS}")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
-    Peer(parser.parse_args()).run()
+    args = parser.parse_args()
+    if args.record:
+        from recording import record_into
+
+        record_into(args.record)
+    Peer(args).run()
 
 
 if __name__ == "__main__":

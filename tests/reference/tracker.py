@@ -1,6 +1,6 @@
 """A tracker of edition 1 or 2 of the classic file-sync protocol, written independently of gsync, from its words alone.
 
-    python tracker.py PORT [--edition=1|2] [--listen=127.0.0.1] [--expire=S] [--quirk=NAME ...]
+    python tracker.py PORT [--edition=1|2] [--listen=127.0.0.1] [--expire=S] [--record=DIR] [--quirk=NAME ...]
 
 It prints `READY <port>` when it listens. A thread per connection reads JSON messages and answers each one with the
 directory. A peer is forgotten when its connection closes or stays silent; the latest mtime of a name wins. Quirks make
@@ -164,10 +164,15 @@ def main() -> None:
     parser.add_argument("--edition", type=int, choices=(1, 2), default=1)
     parser.add_argument("--listen", default="127.0.0.1")
     parser.add_argument("--expire", type=float, default=15.0, help="seconds of silence after which a peer is forgotten")
+    parser.add_argument("--record", metavar="DIR", help="keep what is received there")
     parser.add_argument("--quirk", action="append", default=[], choices=QUIRKS, help=f"repeatable: {QUIRKS}")
     args = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
+    if args.record:
+        from recording import record_into
+
+        record_into(args.record)
     listener = socket.create_server((args.listen, args.port), backlog=128)
     print(f"READY {listener.getsockname()[1]}", flush=True)
     Tracker(listener, args.edition, args.expire, set(args.quirk)).run()
