@@ -57,7 +57,10 @@ Record = Callable[[Mapping[RelPath, Tombstone], Mapping[RelPath, Version]], None
 
 
 class LocalWorks:
-    """Carries out local actions. `hint` asks for a look at paths, `replan` for a new plan, `moved` tells of entries that moved."""
+    """Carries out local actions. `hint` asks for a look at paths, `replan` for a new plan, `moved` tells of entries that moved.
+
+    `wake` is called whenever `wakes_at` may have come nearer: whoever waits for it must ask again.
+    """
 
     def __init__(
         self,
@@ -73,6 +76,7 @@ class LocalWorks:
         hint: Callable[[Iterable[RelPath]], None],
         replan: Callable[[list[RelPath]], None],
         moved: Callable[[list[RelPath]], None],
+        wake: Callable[[], None],
     ) -> None:
         self._trees = trees
         self._applier = applier
@@ -85,6 +89,7 @@ class LocalWorks:
         self._hint = hint
         self._replan = replan
         self._moved = moved
+        self._wake = wake
         self._busy: set[RelPath] = set()
         self._failures: dict[RelPath, int] = {}
         self._resting: list[tuple[float, RelPath]] = []
@@ -212,6 +217,7 @@ class LocalWorks:
         at = self._clock.monotonic() + delay_s
         for resting in dict.fromkeys([path, *others]):
             heapq.heappush(self._resting, (at, resting))
+        self._wake()
         if error is not None:
             self._outcomes.work_failed(path, error)
 

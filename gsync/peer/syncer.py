@@ -92,6 +92,7 @@ class Syncer:
             hint=hint,
             replan=self.replan,
             moved=on_moved,
+            wake=self.wake,
         )
         self._classic = ClassicDeliveries(
             folder=folder,

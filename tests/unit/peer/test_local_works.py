@@ -59,6 +59,7 @@ class Room:
         self.hinted: list[RelPath] = []
         self.replanned: list[RelPath] = []
         self.moved: list[RelPath] = []
+        self.woken: list[float] = []
         self.recorded: list[tuple[dict[RelPath, Tombstone], dict[RelPath, Version]]] = []
         self.record_error: StorageError | None = None
         self.works = LocalWorks(
@@ -73,6 +74,7 @@ class Room:
             hint=self.hinted.extend,
             replan=self.replanned.extend,
             moved=self.moved.extend,
+            wake=lambda: self.woken.append(world.now_s),
         )
 
     def submit(self, change: Change, done: Callable[[Outcome], None]) -> None:
@@ -235,3 +237,12 @@ def test_a_directory_that_held_something_is_tried_again_a_few_times(room: Room) 
     assert [change.path for change in room.changes] == [D] * TIDY_TRIES
     assert room.changes[0].expected.fingerprint.inode == 7  # type: ignore[union-attr]
     assert room.heard.all == []
+
+
+@pytest.mark.parametrize("outcome", [Overtaken(path=A), Unpublished(path=A, error=StorageError("no room"))])
+def test_whoever_waits_hears_of_what_is_to_be_tried_again(room: Room, outcome: Outcome) -> None:
+    room.says = lambda change: outcome
+    room.trees.note_local({A: meta()})
+    room.put(Remove(path=A, expected=meta(), tombstone=BURIED))
+    assert room.works.wakes_at() is not None
+    assert len(room.woken) == 1
