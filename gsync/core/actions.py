@@ -43,6 +43,8 @@ class Fetch(Struct, frozen=True, kw_only=True, gc=False):
     displaced: Displaced = Displaced.TRASH
     settles: Version | None = None
     """The version to publish as, where it is not the offer's own."""
+    grave: Version | None = None
+    """That of the tombstone at `path`: nothing is published over another one."""
 
     @property
     def version(self) -> Version:
@@ -57,6 +59,7 @@ class MakeDirectory(Struct, frozen=True, kw_only=True, gc=False):
     version: Version
     expected: FileMeta | None = None
     displaced: Displaced = Displaced.TRASH
+    grave: Version | None = None
 
 
 class MakeLink(Struct, frozen=True, kw_only=True, gc=False):
@@ -67,6 +70,7 @@ class MakeLink(Struct, frozen=True, kw_only=True, gc=False):
     version: Version
     expected: FileMeta | None = None
     displaced: Displaced = Displaced.TRASH
+    grave: Version | None = None
 
 
 class Remove(Struct, frozen=True, kw_only=True, gc=False):

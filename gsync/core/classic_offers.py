@@ -43,7 +43,7 @@ def take_classic(
     settles = _joined(offer.version, here.version)
     match here:
         case Tombstone():
-            return Fetch(path=path, offer=offer, settles=settles) if order is Order.NEWER else None
+            return Fetch(path=path, offer=offer, settles=settles, grave=here.version) if order is Order.NEWER else None
         case FileMeta() if here.kind is not Kind.FILE:
             return _refused(path, offer, f"a {here.kind} stands there") if order is Order.NEWER else None
     match order:

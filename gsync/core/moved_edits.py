@@ -22,7 +22,6 @@ name, and both are kept. Pure; called by the planner.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -35,9 +34,6 @@ from gsync.core.records import tombstone_of
 from gsync.core.versions import Order, Version, compare_vectors, join
 
 Decide = Callable[[RelPath], Action | None]
-
-_CONCURRENT: Final = frozenset({Order.CONCURRENT, Order.SAME})
-"""Of one version, and here and gone: neither knew of the other, either."""
 
 
 def split_names(asked: Iterable[RelPath], picture: Picture) -> set[RelPath]:
@@ -126,12 +122,14 @@ def _brought(split: _Split, picture: Picture, decide: Decide, author: str) -> Ma
         return {split.old: None}
     version = split.renamed.version.edited_by(author, edit.version.mtime_s)
     record = replace(edit, moved_from=split.old)
+    buried = picture.buried.get(new)
+    grave = buried.version if buried else None
     if edit.kind is Kind.LINK:
         record = replace(record, path=new, version=version)
-        make = MakeLink(path=new, record=record, version=version, expected=here)
+        make = MakeLink(path=new, record=record, version=version, expected=here, grave=grave)
         return {split.old: None, new: make}
     offer = replace(split.offer, record=record)
-    fetch = Fetch(path=new, offer=offer, expected=here, settles=version)
+    fetch = Fetch(path=new, offer=offer, expected=here, settles=version, grave=grave)
     return {split.old: None, new: fetch}
 
 
@@ -185,4 +183,4 @@ def _is_edited_and_deleted(path: RelPath, picture: Picture) -> bool:
     here = picture.local.get(path) if theirs.deleted else picture.buried.get(path)
     if here is None or here.kind is Kind.DIRECTORY or theirs.kind is Kind.DIRECTORY:
         return False
-    return compare_vectors(theirs.version, here.version) in _CONCURRENT
+    return compare_vectors(theirs.version, here.version) is Order.CONCURRENT

@@ -57,7 +57,18 @@ from gsync.core.actions import (
 )
 from gsync.core.classic_offers import FUTURE_TOLERANCE_S, take_classic
 from gsync.core.ignore import is_ignored
-from gsync.core.model import BuriedTree, FileMeta, Kind, LocalTree, Offer, Record, RemoteTree, SyncedTree, Tombstone
+from gsync.core.model import (
+    BuriedTree,
+    Entry,
+    FileMeta,
+    Kind,
+    LocalTree,
+    Offer,
+    Record,
+    RemoteTree,
+    SyncedTree,
+    Tombstone,
+)
 from gsync.core.moved_edits import split_names, with_moved_edits
 from gsync.core.names import RelPath
 from gsync.core.picture import Picture
@@ -143,12 +154,12 @@ def _against_a_tombstone(path: RelPath, offer: Offer, theirs: Record, here: Tomb
         case Order.NEWER if theirs.deleted:
             return _bury(path, theirs, leftover_inode=here.leftover_inode)
         case Order.NEWER:
-            return _place(path, offer)
+            return _place(path, offer, here)
         case Order.CONCURRENT if theirs.deleted:
             joined = join([theirs.version, here.version])
             return _bury(path, theirs, joined, leftover_inode=here.leftover_inode) if beats(theirs, mine) else None
         case Order.CONCURRENT:
-            return _place(path, offer, settles=join([theirs.version, here.version]))
+            return _place(path, offer, here, settles=join([theirs.version, here.version]))
         case unreachable:
             assert_never(unreachable)
 
@@ -210,22 +221,25 @@ def _adopt(path: RelPath, theirs: Record, here: FileMeta, version: Version | Non
 def _place(
     path: RelPath,
     offer: Offer,
-    here: FileMeta | None = None,
+    here: Entry | None = None,
     displaced: Displaced = Displaced.TRASH,
     settles: Version | None = None,
 ) -> Fetch | MakeDirectory | MakeLink:
     """Let what is offered stand at `path`, in place of `here`."""
     record, version = offer.record, settles or offer.version
+    grave = here.version if isinstance(here, Tombstone) else None
+    expected = here if isinstance(here, FileMeta) else None
     if record is None or record.kind is Kind.FILE:
         return Fetch(
             path=path,
             offer=offer,
-            expected=here,
+            expected=expected,
             displaced=displaced,
             settles=None if version == offer.version else version,
+            grave=grave,
         )
     make = MakeDirectory if record.kind is Kind.DIRECTORY else MakeLink
-    return make(path=path, record=record, version=version, expected=here, displaced=displaced)
+    return make(path=path, record=record, version=version, expected=expected, displaced=displaced, grave=grave)
 
 
 def _waiting_directories(above: set[RelPath], picture: Picture) -> set[RelPath]:

@@ -27,7 +27,10 @@ from gsync.storage.downloads import (
     ConflictCopy,
     Download,
     Moved,
+    NewDirectory,
+    NewLink,
     Outcome,
+    Overtaken,
     Published,
     Released,
     Relocation,
@@ -192,6 +195,30 @@ class Applier:
         self._enough.clear()
 
     def _publish(self, batch: list[_Waiting]) -> None:
+        """Carry out those that may be, at once; the others were overtaken by a deletion that their plan did not know."""
+        right: list[_Waiting] = []
+        for waiting in batch:
+            if self._is_still_buried_so(waiting.change):
+                right.append(waiting)
+            else:
+                self._give_up(waiting)
+        if right:
+            self._carry_out(right)
+
+    def _is_still_buried_so(self, change: Change) -> bool:
+        """Whether the tombstone at its path is the one that the planner saw there."""
+        if not isinstance(change, Download | NewDirectory | NewLink):
+            return True
+        buried = self._trees.buried.get(change.path)
+        return (buried.version if buried else None) == change.grave
+
+    def _give_up(self, waiting: _Waiting) -> None:
+        self._waiting_bytes -= waiting.size
+        if isinstance(waiting.change, Download) and not isinstance(waiting.change.content, bytes):
+            self.abandon(waiting.change.content)
+        waiting.done(Overtaken(path=waiting.change.path))
+
+    def _carry_out(self, batch: list[_Waiting]) -> None:
         self._publishing = frozenset(path for waiting in batch for path in _touched(waiting.change))
         self._on_touch(self._publishing)
         outcomes = self._workers.run(Pool.DISK, self._publisher.publish, [waiting.change for waiting in batch])

@@ -126,6 +126,7 @@ class ClassicDeliveries:
             expected=fetch.expected.fingerprint if fetch.expected else None,
             displaced=fetch.displaced,
             loser=fetch.expected,
+            grave=fetch.grave,
         )
         match self._applier.apply(download):
             case Published():

@@ -108,6 +108,8 @@ class LocalWorks:
             if action.path in self._busy or (isinstance(action, Relocate) and action.source in self._busy):
                 continue
             match action:
+                case Bury() if action.path in self._applier.in_hand:
+                    self._rest(action.path, None)  # something is being placed there: it is planned again afterwards
                 case Bury():
                     buried[action.path] = action.tombstone
                 case Reassert():
@@ -242,6 +244,7 @@ def _change(action: Remove | MakeDirectory | MakeLink | Adopt | Relocate) -> Cha
                 expected=action.expected.fingerprint if action.expected else None,
                 displaced=action.displaced,
                 loser=action.expected,
+                grave=action.grave,
             )
         case MakeLink():
             return NewLink(
@@ -254,6 +257,7 @@ def _change(action: Remove | MakeDirectory | MakeLink | Adopt | Relocate) -> Cha
                 expected=action.expected.fingerprint if action.expected else None,
                 displaced=action.displaced,
                 loser=action.expected,
+                grave=action.grave,
             )
         case Adopt():
             return _adjustment(action)

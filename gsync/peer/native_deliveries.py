@@ -179,4 +179,5 @@ def _download(fetch: Fetch, content: bytes | Staged) -> Download:
         expected=expected.fingerprint if expected else None,
         displaced=fetch.displaced,
         loser=expected,
+        grave=fetch.grave,
     )

@@ -41,6 +41,8 @@ class Download(Struct, frozen=True, kw_only=True, gc=False):
     displaced: Displaced = Displaced.TRASH
     loser: FileMeta | None = None
     """The index's entry of what is displaced; its version goes with it to the conflict copy."""
+    grave: Version | None = None
+    """The version of the tombstone that the planner saw at `path`."""
 
 
 class NewDirectory(Struct, frozen=True, kw_only=True, gc=False):
@@ -53,6 +55,7 @@ class NewDirectory(Struct, frozen=True, kw_only=True, gc=False):
     """The file or link that it takes the place of."""
     displaced: Displaced = Displaced.TRASH
     loser: FileMeta | None = None
+    grave: Version | None = None
 
 
 class NewLink(Struct, frozen=True, kw_only=True, gc=False):
@@ -67,6 +70,7 @@ class NewLink(Struct, frozen=True, kw_only=True, gc=False):
     expected: Fingerprint | None = None
     displaced: Displaced = Displaced.TRASH
     loser: FileMeta | None = None
+    grave: Version | None = None
 
 
 class Removal(Struct, frozen=True, kw_only=True, gc=False):

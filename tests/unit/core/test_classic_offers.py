@@ -134,7 +134,7 @@ BURIED = Tombstone(version=v(5, a=2))
         pytest.param(
             BURIED,
             v(6),
-            Fetch(path=PATH, offer=offer(v(6)), settles=v(6, a=2)),
+            Fetch(path=PATH, offer=offer(v(6)), settles=v(6, a=2), grave=BURIED.version),
             id="edited after its deletion: fetched, at the join",
         ),
         pytest.param(entry(Kind.DIRECTORY, v(5)), v(5), None, id="a directory here, as old"),

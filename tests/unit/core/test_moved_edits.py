@@ -126,3 +126,11 @@ def test_a_newer_version_of_the_new_name_comes_first() -> None:
 def test_what_was_not_read_yet_goes_nowhere() -> None:
     actions = planned(here={"old": replace(EDIT, digest="")}, offered={"old": GRAVE, "new": NEW})
     assert kinds(actions) == {"new": "Fetch"}
+
+
+def test_what_is_here_and_gone_at_one_version_comes_back_under_the_old_name_for_to_bury_it_would_end_nothing() -> None:
+    both = v(7, a=2, b=1)
+    here = {"old": gone(both, "edited", author="a"), "new": file(STEP, "edited", was="old")}
+    offered = {"old": file(both, "edited"), "new": file(STEP, "edited", was="old")}
+    actions = planned(here=here, offered=offered, asked=["old"])
+    assert actions == (Fetch(path=path("old"), offer=offer("old", offered["old"]), grave=both),)

@@ -86,13 +86,21 @@ OTHER = file(v(7, b=1), "other")
         pytest.param(
             gone(v(6, a=2)), gone(v(7, a=3)), bury(gone(v(7, a=3))), id="a later deletion of it takes the place of ours"
         ),
-        pytest.param(gone(v(4, a=1)), EDITED, fetch(EDITED), id="made again by someone who knew of the deletion"),
+        pytest.param(
+            gone(v(4, a=1)),
+            EDITED,
+            replace(fetch(EDITED), grave=v(4, a=1)),
+            id="made again by someone who knew of the deletion",
+        ),
         pytest.param(
             gone(v(6, a=2)), gone(v(7, b=1)), bury(gone(v(7, b=1)), a=2, b=1, mtime=7), id="two deletions are joined"
         ),
         pytest.param(gone(v(7, b=1)), gone(v(6, a=2)), None, id="two deletions and ours wins: the others join them"),
         pytest.param(
-            gone(v(9, a=2)), OTHER, fetch(OTHER, a=2, b=1, mtime=9), id="edit beats delete: fetched, at the join"
+            gone(v(9, a=2)),
+            OTHER,
+            replace(fetch(OTHER, a=2, b=1, mtime=9), grave=v(9, a=2)),
+            id="edit beats delete: fetched, at the join",
         ),
         pytest.param(unread(v(5, a=1)), EDITED, None, id="what was not read yet is not judged"),
         pytest.param(OURS, OURS, adopt(OURS, OURS), id="the same, and another has it: agreed"),

@@ -7,17 +7,29 @@ from pathlib import Path
 
 import gevent
 import pytest
+from msgspec.structs import replace
 
 from gsync.core.actions import Displaced
 from gsync.core.blocks import ContentHasher, digest_of_bytes
+from gsync.core.model import Tombstone
 from gsync.core.names import RelPath
+from gsync.core.versions import Version
 from gsync.errors import NoSpace, StorageError
 from gsync.net.simulation import World, simulated
 from gsync.net.tasks import TaskGroup
 from gsync.peer.applier import EXPIRE_TRASH_S, GATHER_S, REVIEW_S, WAITING_MAX_BYTES, Applier
 from gsync.peer.events import FileConflict, Trouble
 from gsync.peer.trees import Trees
-from gsync.storage.downloads import Download, Outcome, Overtaken, Published, Released, Unpublished
+from gsync.storage.downloads import (
+    Download,
+    NewDirectory,
+    NewLink,
+    Outcome,
+    Overtaken,
+    Published,
+    Released,
+    Unpublished,
+)
 from gsync.storage.filesystem import Staged
 from gsync.storage.memory import MemoryFolder
 from gsync.storage.publisher import BATCH_MAX_BYTES, BATCH_MAX_FILES
@@ -223,6 +235,35 @@ def test_what_was_not_published_changes_no_tree(room: Room, outcome: Outcome) ->
     gevent.sleep(1)
     assert room.outcomes[0] is outcome
     assert set(room.trees.local) == {B} == set(room.trees.synced)
+
+
+@pytest.mark.parametrize(
+    ("seen", "there"), [(None, v(7)), (v(7), v(8, ann=1)), (v(7), v(7, ann=1)), (v(7), None)], ids=str
+)
+@pytest.mark.parametrize("kind", [Download, NewLink, NewDirectory])
+def test_nothing_is_published_over_another_tombstone_than_its_plan_saw(
+    room: Room, kind: type, seen: Version | None, there: Version | None
+) -> None:
+    change = {
+        Download: replace(download("a"), grave=seen),
+        NewLink: NewLink(path=A, version=v(9), target="x", digest="", grave=seen),
+        NewDirectory: NewDirectory(path=A, version=v(9), grave=seen),
+    }[kind]
+    if there is not None:
+        room.trees.note_local({A: Tombstone(version=there)})
+    room.applier.submit(change, room.outcomes.append)
+    room.apply("b")
+    gevent.sleep(1)
+    assert room.publisher.batches == [[B]]
+    assert room.outcomes[0] == Overtaken(path=A)
+    assert not room.applier.is_full
+
+
+def test_what_is_published_over_the_tombstone_that_its_plan_saw_is_published(room: Room) -> None:
+    room.trees.note_local({A: Tombstone(version=v(6))})
+    room.applier.submit(replace(download("a"), grave=v(6)), room.outcomes.append)
+    gevent.sleep(1)
+    assert room.publisher.batches == [[A]]
 
 
 def test_a_conflict_copy_is_in_the_tree_but_agreed_with_nobody(room: Room) -> None:

@@ -60,6 +60,7 @@ class Room:
         self.replanned: list[RelPath] = []
         self.moved: list[RelPath] = []
         self.woken: list[float] = []
+        self.in_hand: frozenset[RelPath] = frozenset()
         self.recorded: list[tuple[dict[RelPath, Tombstone], dict[RelPath, Version]]] = []
         self.record_error: StorageError | None = None
         self.works = LocalWorks(
@@ -246,3 +247,10 @@ def test_whoever_waits_hears_of_what_is_to_be_tried_again(room: Room, outcome: O
     room.put(Remove(path=A, expected=meta(), tombstone=BURIED))
     assert room.works.wakes_at() is not None
     assert len(room.woken) == 1
+
+
+def test_nothing_is_buried_where_something_is_being_placed(room: Room) -> None:
+    room.in_hand = frozenset({A})
+    room.put(Bury(path=A, tombstone=BURIED))
+    assert (room.recorded, room.trees.buried) == ([], {})
+    assert room.works.take_due(room.world.now_s + 60) == [A]
