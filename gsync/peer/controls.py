@@ -106,7 +106,7 @@ class PeerControls(OverlayOrders):
             links=links,
             workers=workers,
             clock=clock,
-            failure=syncer.last_failure,
+            failure=syncer.outcomes.last_failure,
         )
         self._facts = facts
         self._trees = trees
@@ -175,7 +175,7 @@ class PeerControls(OverlayOrders):
         action = next((action for action in planned.actions if action.path == path), None)
         waits = self._syncer.why_waiting(path)
         explained = explain(
-            path, self._view(), action=action, waiting=waits, failure=self._syncer.last_failure(path) or ""
+            path, self._view(), action=action, waiting=waits, failure=self._syncer.outcomes.last_failure(path) or ""
         )
         if explained is None:
             raise UnknownName(f"nothing is known of {path}", advice="see what is: gsync ls")
@@ -273,7 +273,7 @@ class PeerControls(OverlayOrders):
             to_announce=self._voice.kept + (announcer.waiting if announcer is not None else 0),
             held=len(self._indexer.held),
             kept_back=self._trees.kept_back(),
-            refused=len(self._syncer.refused),
+            refused=len(self._syncer.outcomes.refusals),
             refusal=self._refusal(),
             unusable=len(self._hearing.unusable),
             untold=self._trees.untold_by_classic() if is_classic else 0,
@@ -281,7 +281,7 @@ class PeerControls(OverlayOrders):
         )
 
     def _refusal(self) -> str:
-        for path, reason in self._syncer.refused.items():
+        for path, reason in self._syncer.outcomes.refusals.items():
             return f"{str(path)!r}: {reason}"
         for refusal in self._hearing.unusable:
             return f"{refusal.name!r}: {refusal.reason}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -47,6 +47,8 @@ class Outcomes:
         self._told: Recent[RelPath, str] = Recent(REMEMBERED)
         self.total = Tally()
         self.round = Tally()
+        self.refusals: dict[RelPath, str] = {}
+        """The offers that are left alone until a person does something about it, and why."""
         self.failures: list[GsyncError] = []
         self.failed: Counter[ev.Cause] = Counter()
 
@@ -86,6 +88,16 @@ class Outcomes:
         """Our own disk refused something that needs no source."""
         log.info("work.failed path=%r reason=%s", path, error)
         self._failed(path, None, error, ev.Cause.DISK)
+
+    def reconsidered(self, paths: Iterable[RelPath]) -> None:
+        """These are being planned again: what was refused there may not be any more."""
+        for path in paths:
+            self.refusals.pop(path, None)
+
+    def refused(self, path: RelPath, reason: str) -> None:
+        """What is offered is nothing to be taken."""
+        self.refusals[path] = reason
+        self.skipped(path, None, ev.Cause.UNWANTED, reason, again=False)
 
     def skipped(self, path: RelPath, source: Endpoint | None, cause: ev.Cause, reason: str, *, again: bool) -> None:
         """Say it once, not at each try."""

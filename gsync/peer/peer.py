@@ -190,7 +190,7 @@ class Peer:
         )
         self._meter = Meter(
             receivers=(self._fetcher, self._links.counts),
-            failed=self._syncer.failed,
+            failed=self._syncer.outcomes.failed,
             events=events,
             lag=LoopLag(clock),
         )
@@ -340,11 +340,11 @@ class Peer:
             self._end.set()
 
     def _summary(self) -> Summary:
-        total = self._syncer.total
+        total = self._syncer.outcomes.total
         return Summary(
             fetched=total.fetched,
             bytes=total.bytes,
             left=self._syncer.left,
             heard_tracker=self._hearing.has_heard,
-            failures=tuple(self._syncer.failures),
+            failures=tuple(self._syncer.outcomes.failures),
         )

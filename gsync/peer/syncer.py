@@ -7,7 +7,6 @@ then this source, never the peer. It holds no to-do list of its own: after a res
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
@@ -20,7 +19,6 @@ from gsync.core.names import RelPath
 from gsync.core.planner import Policy
 from gsync.core.schedule import Assignment, FetchQueue
 from gsync.core.versions import Version
-from gsync.errors import GsyncError
 from gsync.net.breathing import breathe
 from gsync.net.clock import Clock
 from gsync.net.tasks import TaskGroup
@@ -79,11 +77,11 @@ class Syncer:
         self._clock = clock
         self._on_idle = on_idle
         self._policy = policy or (lambda: Policy(now_s=clock.wall()))
-        self._outcomes = Outcomes(queue=queue, events=events, clock=clock)
+        self.outcomes: Final = Outcomes(queue=queue, events=events, clock=clock)
         self._works = LocalWorks(
             trees=trees,
             applier=applier,
-            outcomes=self._outcomes,
+            outcomes=self.outcomes,
             events=events,
             clock=clock,
             rng=rng,
@@ -100,7 +98,7 @@ class Syncer:
             fetcher=fetcher,
             voucher=voucher,
             applier=applier,
-            outcomes=self._outcomes,
+            outcomes=self.outcomes,
             events=events,
             clock=clock,
             look_again=look_again,
@@ -115,7 +113,7 @@ class Syncer:
                 queue=queue,
                 fetcher=native,
                 applier=applier,
-                outcomes=self._outcomes,
+                outcomes=self.outcomes,
                 events=events,
                 clock=clock,
                 hint=hint,
@@ -124,14 +122,13 @@ class Syncer:
             )
         self._due = Due(trees)
         self._wake = Event()
-        self._refused: dict[RelPath, str] = {}
         self._in_flight = 0
         self._planning = False
         self._paused = False
         self._round_began: float | None = None
         self._announced_round = False
         self._speaker = Speaker(
-            outcomes=self._outcomes,
+            outcomes=self.outcomes,
             bytes_received=self.bytes_received,
             left=lambda: len(queue),
             events=events,
@@ -152,11 +149,6 @@ class Syncer:
     def to_publish(self) -> int:
         """How many paths are being planned, carried out, or wait to be tried again."""
         return len(self._due) + self._planning + self._works.pending
-
-    @property
-    def refused(self) -> Mapping[RelPath, str]:
-        """The offers that are left alone until a person does something about it, and why."""
-        return self._refused
 
     def fetching(self) -> frozenset[RelPath]:
         """The paths whose content is on its way now."""
@@ -183,25 +175,6 @@ class Syncer:
             return False
         return not len(self._queue) or self._queue.is_hopeless()
 
-    @property
-    def total(self) -> Tally:
-        """What came since the start."""
-        return self._outcomes.total
-
-    @property
-    def failures(self) -> list[GsyncError]:
-        """The last errors, oldest first."""
-        return self._outcomes.failures
-
-    @property
-    def failed(self) -> Counter[ev.Cause]:
-        """How many fetches failed, by cause."""
-        return self._outcomes.failed
-
-    def last_failure(self, path: RelPath) -> str | None:
-        """What was last said about `path`, if it has not been put right since."""
-        return self._outcomes.last_failure(path)
-
     def bytes_received(self) -> int:
         """Content that came since the start, unfinished files included."""
         native = self._native_fetcher.bytes_received if self._native_fetcher is not None else 0
@@ -211,7 +184,7 @@ class Syncer:
         """The first directory is here: whatever it brings, being in sync with it is worth a word."""
         if self._round_began is None:
             self._round_began = self._clock.monotonic()
-            self._outcomes.round = Tally()
+            self.outcomes.round = Tally()
             self._speaker.begin_round()
 
     def replan(self, paths: Iterable[RelPath]) -> None:
@@ -281,8 +254,7 @@ class Syncer:
 
     def _plan(self, paths: Sequence[RelPath]) -> None:
         planned = self._trees.plan(paths, self._policy())
-        for path in paths:
-            self._refused.pop(path, None)
+        self.outcomes.reconsidered(paths)
         wanted = set()
         works: list[LocalAction] = []
         for action in planned.actions:
@@ -292,8 +264,7 @@ class Syncer:
                     if self._queue.put(action):
                         self._events.tell(ev.FileStale(path=action.path))
                 case Refuse():
-                    self._refused[action.path] = action.reason
-                    self._outcomes.skipped(action.path, None, ev.Cause.UNWANTED, action.reason, again=False)
+                    self.outcomes.refused(action.path, action.reason)
                 case _:
                     works.append(action)
         self._queue.discard(path for path in paths if path not in wanted)
@@ -342,7 +313,7 @@ class Syncer:
         if self._round_began is not None and not len(self._queue):
             seconds = self._clock.monotonic() - self._round_began
             self._round_began = None
-            done = self._outcomes.round
+            done = self.outcomes.round
             self._events.tell(ev.SyncDone(fetched=done.fetched, bytes=done.bytes, seconds=seconds))
         if not self._announced_round:
             self._announced_round = True

@@ -177,7 +177,7 @@ def orders(machine: Machine) -> OverlayOrders:
         links=peer._links,
         workers=peer._workers,
         clock=peer._clock,
-        failure=peer._syncer.last_failure,
+        failure=peer._syncer.outcomes.last_failure,
     )
 
 

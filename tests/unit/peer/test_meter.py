@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import gevent
 
@@ -10,7 +13,7 @@ from gsync.net.lag import LoopLag
 from gsync.net.simulation import simulated
 from gsync.net.tasks import TaskGroup
 from gsync.peer.events import Cause, Stats
-from gsync.peer.meter import Meter
+from gsync.peer.meter import Meter, _greenlets
 from tests.unit.peer.world import Heard
 
 
@@ -39,3 +42,23 @@ def test_counts_are_told_each_second_and_once_more_at_the_end() -> None:
     assert (first.failed, first.bytes_received, first.late, len(first.lag_ms)) == ({}, 0, 0, 49)
     assert (last.failed, last.bytes_received, last.late) == ({Cause.STALLED: 1}, 57, 3)
     assert first.greenlets >= 2
+
+
+def test_counting_greenlets_disturbs_no_thread_that_builds_a_tuple() -> None:
+    counted = threading.Event()
+
+    def build() -> None:
+        while not counted.is_set():
+            assert len(tuple(number for number in range(50))) == 50
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(max_workers=2) as threads:
+            building = [threads.submit(build) for _ in range(2)]
+            for _ in range(30):
+                _greenlets()
+            counted.set()
+        assert [done.exception() for done in building] == [None, None]
+    finally:
+        sys.setswitchinterval(interval)

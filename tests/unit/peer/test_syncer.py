@@ -193,7 +193,7 @@ def test_what_others_have_and_we_lack_is_fetched_and_said(room: Room) -> None:
     gevent.sleep(0.1)
     assert room.heard.names() == ["file.stale", "file.fetching", "file.fetched", "sync.done"]
     assert room.trees.local[A].version == v(5)
-    assert (room.syncer.left, room.syncer.total.fetched, room.syncer.total.bytes) == (0, 1, 12)
+    assert (room.syncer.left, room.syncer.outcomes.total.fetched, room.syncer.outcomes.total.bytes) == (0, 1, 12)
     assert room.syncer.is_idle
 
 
@@ -247,7 +247,7 @@ def test_each_round_of_work_is_summed_up_for_itself(room: Room) -> None:
         if isinstance(event, ev.SyncDone)
     ]
     assert sums == [(1, 12, 2.0), (1, 12, 2.0)]
-    assert room.syncer.total.fetched == 2
+    assert room.syncer.outcomes.total.fetched == 2
 
 
 def test_everybody_is_told_when_there_is_nothing_more_to_do(room: Room) -> None:
@@ -413,7 +413,7 @@ def test_when_nothing_more_can_be_had_everybody_is_told(room: Room) -> None:
     assert room.syncer.is_idle
     assert room.syncer.left == 1
     assert room.heard.of(ev.SyncDone) == []
-    assert {str(error) for error in room.syncer.failures} == {"refused"}
+    assert {str(error) for error in room.syncer.outcomes.failures} == {"refused"}
 
 
 def test_an_offer_from_the_future_is_refused_and_said_once(room: Room) -> None:
@@ -425,10 +425,10 @@ def test_an_offer_from_the_future_is_refused_and_said_once(room: Room) -> None:
     assert isinstance(skipped, ev.FileSkipped)
     assert (skipped.path, skipped.source, skipped.again) == (A, None, False)
     assert room.names == ["b"]
-    assert room.syncer.refused == {A: skipped.reason}
+    assert room.syncer.outcomes.refusals == {A: skipped.reason}
     room.directory({"b": offer(1)})
     gevent.sleep(1)
-    assert room.syncer.refused == {}
+    assert room.syncer.outcomes.refusals == {}
 
 
 def test_where_a_directory_or_a_link_stands_nothing_is_fetched_for_nothing(room: Room) -> None:
@@ -456,7 +456,7 @@ def test_a_full_disk_is_told_to_a_person(room: Room) -> None:
     (trouble,) = room.heard.of(ev.Trouble)
     assert isinstance(trouble, ev.Trouble)
     assert "no room" in trouble.what
-    assert isinstance(room.syncer.failures[-1], NoSpace)
+    assert isinstance(room.syncer.outcomes.failures[-1], NoSpace)
 
 
 def test_what_both_have_is_agreed_in_memory_even_if_the_index_cannot_be_written(room: Room) -> None:
