@@ -79,6 +79,14 @@ class Members:
             member.astray += 1 if now.astray & member.bit else -1
         self._is_laggard_known = False
 
+    def step(self, member: Member, by: int, *, is_right: bool) -> None:
+        """One holds one more, or one less, of what lives; nothing else has changed."""
+        if is_right:
+            member.right += by
+        else:
+            member.astray += by
+        self._is_laggard_known = False
+
     def laggard(self) -> PeerId | None:
         """The first one that does not hold all that lives, or holds something else; a deletion need not be known to whoever has
         nothing there."""

@@ -208,10 +208,10 @@ class Registry:
             return ""
         if refusal := self._refusal(member, b"", instead_of=None):
             return refusal
-        before = claims.stance(self._spelling)
         claims.holders |= member.bit
         member.records += 1
-        self._members.stand(before, claims.stance(self._spelling))
+        if claims.lives:
+            self._members.step(member, 1, is_right=not claims.shows_classic(self._spelling))
         if claims.shown_s != UNSEEN:
             self._shown.hold(member.peer, claims.path, claims.shown_s)
         self._tell_holders(claims)
@@ -232,11 +232,11 @@ class Registry:
         if claims.others or claims.holders == member.bit:
             self._put(claims, settled(without(claims.all(), member.bit), self._spelling))
             return
-        before = claims.stance(self._spelling)
         claims.holders ^= member.bit  # as it mostly is: others hold the same
         claims.told &= claims.holders
         member.records -= 1
-        self._members.stand(before, claims.stance(self._spelling))
+        if claims.lives:
+            self._members.step(member, -1, is_right=not claims.shows_classic(self._spelling))
         if claims.shown_s != UNSEEN:
             self._shown.withdraw(member.peer, claims.path, claims.shown_s)
         self._tell_holders(claims)
