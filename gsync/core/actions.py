@@ -145,6 +145,8 @@ class Plan(Struct, frozen=True, kw_only=True, gc=False):
     """The actions for some paths, in path order."""
 
     actions: tuple[Action, ...] = ()
+    again: tuple[RelPath, ...] = ()
+    """Paths whose trees changed while it was made: what was to happen there is left out, and to be planned again."""
 
     @property
     def fetches(self) -> tuple[Fetch, ...]:

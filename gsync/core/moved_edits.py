@@ -29,6 +29,7 @@ from msgspec.structs import replace
 from gsync.core.actions import Action, Adopt, Bury, Fetch, MakeLink, Relocate, Relocated
 from gsync.core.model import FileMeta, Kind, Offer, Record, Tombstone
 from gsync.core.names import RelPath
+from gsync.core.pausing import paused
 from gsync.core.picture import Picture
 from gsync.core.records import tombstone_of
 from gsync.core.versions import Order, Version, compare_vectors, join
@@ -39,7 +40,7 @@ Decide = Callable[[RelPath], Action | None]
 def split_names(asked: Iterable[RelPath], picture: Picture) -> set[RelPath]:
     """The other ends of those renames in `asked` whose file was edited meanwhile."""
     others: set[RelPath] = set()
-    for path in asked:
+    for path in paused(asked, picture.pause):
         if _is_edited_and_deleted(path, picture):
             others |= picture.names_for(path)
         renamed = picture.renamed(path)
@@ -59,7 +60,7 @@ def with_moved_edits(
     after = dict(actions)
     if not author:
         return after
-    for old in sorted(asked):
+    for old in paused(sorted(asked), picture.pause):
         split = _split(old, picture)
         if split is None:
             continue

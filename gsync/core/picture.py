@@ -1,7 +1,7 @@
 """The four trees at one moment, and what a plan asks of them across paths.
 
 The answers that cost a walk over a whole tree are worked out when they are first asked for, and kept as long as the picture: one
-plan. Pure; made by the planner.
+plan. Long walks pause, and the trees may change then; what is kept is then of a moment before. Pure; made by the planner.
 """
 
 from __future__ import annotations
@@ -9,24 +9,51 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
-from gsync.core.model import BuriedTree, LocalTree, LongTree, Record, RemoteTree, SyncedTree
+from gsync.core.model import (
+    BuriedTree,
+    FileMeta,
+    LocalTree,
+    LongTree,
+    Offer,
+    Record,
+    RemoteTree,
+    SyncedTree,
+    Tombstone,
+)
 from gsync.core.names import RelPath
+from gsync.core.pausing import Pause, no_pause, paused
 from gsync.core.records import record_of
+from gsync.core.versions import Version
+
+Seen = tuple[FileMeta | None, Tombstone | None, Offer | None, Version | None]
 
 
 class Picture:
     """What stands here, what was deleted here, what others offer, and what was agreed."""
 
-    __slots__ = ("_named", "_offered", "_sorted", "buried", "local", "remote", "synced")
+    __slots__ = ("_named", "_offered", "_sorted", "buried", "local", "pause", "remote", "synced")
 
-    def __init__(self, *, local: LocalTree, buried: BuriedTree, remote: RemoteTree, synced: SyncedTree) -> None:
+    def __init__(
+        self,
+        *,
+        local: LocalTree,
+        buried: BuriedTree,
+        remote: RemoteTree,
+        synced: SyncedTree,
+        pause: Pause = no_pause,
+    ) -> None:
         self.local = local
         self.buried = buried
         self.remote = remote
         self.synced = synced
+        self.pause = pause
         self._sorted: Sequence[RelPath] | None = None
         self._named: dict[RelPath, set[RelPath]] | None = None
         self._offered: dict[RelPath, list[RelPath]] | None = None
+
+    def at(self, path: RelPath) -> Seen:
+        """What the trees say of `path` at this moment."""
+        return self.local.get(path), self.buried.get(path), self.remote.get(path), self.synced.get(path)
 
     def offered(self, path: RelPath) -> Record | None:
         """The record that others offer at `path`; None also where only classic peers offer something."""
@@ -38,7 +65,7 @@ class Picture:
         if self._sorted is None:
             self._sorted = sorted(self.local)
         start = bisect_left(self._sorted, directory + "/")
-        for at in range(start, len(self._sorted)):
+        for at in paused(range(start, len(self._sorted)), self.pause):
             path = self._sorted[at]
             if not path.is_beneath(directory):
                 return

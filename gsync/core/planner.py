@@ -71,7 +71,8 @@ from gsync.core.model import (
 )
 from gsync.core.moved_edits import split_names, with_moved_edits
 from gsync.core.names import RelPath
-from gsync.core.picture import Picture
+from gsync.core.pausing import Pause, no_pause, paused
+from gsync.core.picture import Picture, Seen
 from gsync.core.records import beats, looks_the_same, order, record_of, same_content, tombstone_of
 from gsync.core.relocations import carried_names, old_names, renamed_directories, with_renames
 from gsync.core.versions import Order, Version, join
@@ -101,31 +102,45 @@ def plan(
     synced: SyncedTree,
     policy: Policy,
     buried: BuriedTree = _NOTHING_BURIED,
+    pause: Pause = no_pause,
 ) -> Plan:
     """What should happen to `paths`, and to what hangs together with them; see the table of the module.
 
     `paths` are those whose trees have changed, and the paths that the entries which stood there before had been moved from: it may
-    be that an edit was to follow them.
+    be that an edit was to follow them. At each `pause` the trees may change: `Plan.again`.
     """
-    picture = Picture(local=local, buried=buried, remote=remote, synced=synced)
+    picture = Picture(local=local, buried=buried, remote=remote, synced=synced, pause=pause)
     known: dict[RelPath, Action | None] = {}
+    seen: dict[RelPath, Seen] = {}
 
     def decide(path: RelPath) -> Action | None:
         if path not in known:
+            seen[path] = picture.at(path)
             known[path] = _decide(path, picture, policy)
         return known[path]
 
     asked = set(paths)
-    above = {directory for path in asked if "/" in path for directory in path.ancestors}
+    above = {directory for path in paused(asked, pause) if "/" in path for directory in path.ancestors}
     asked |= _waiting_directories(above, picture) | renamed_directories(above, picture)
     asked |= carried_names(asked, picture)
     asked |= split_names(asked, picture) | old_names(asked, picture)
-    actions = {path: action for path in asked if (action := decide(path)) is not None}
+    actions = {path: action for path in paused(asked, pause) if (action := decide(path)) is not None}
     if policy.receives:
         actions = with_moved_edits(actions, asked, picture, decide, policy.author)
         actions = with_renames(actions, picture, decide)
         actions = _with_room(_with_directories_last(actions, picture, decide), picture, decide, policy.author)
-    return Plan(actions=tuple(actions[path] for path in sorted(actions)))
+    moments = seen.items() if pause is not no_pause else ()
+    changed = {path for path, then in paused(moments, pause) if picture.at(path) != then}
+    if not changed:
+        return Plan(actions=tuple(actions[path] for path in sorted(actions)))
+    overtaken = {path: action for path, action in actions.items() if not changed.isdisjoint(_paths_of(action))}
+    again = changed.union(*map(_paths_of, overtaken.values()))
+    still = tuple(actions[path] for path in sorted(actions) if path not in overtaken)
+    return Plan(actions=still, again=tuple(sorted(again)))
+
+
+def _paths_of(action: Action) -> Iterable[RelPath]:
+    return [action.path, *action.entries, *action.buried] if isinstance(action, Relocate) else [action.path]
 
 
 def _decide(path: RelPath, picture: Picture, policy: Policy) -> Action | None:
@@ -246,7 +261,7 @@ def _waiting_directories(above: set[RelPath], picture: Picture) -> set[RelPath]:
     """Those of `above` that should go, or become something else, as soon as nothing is left in them."""
     return {
         path
-        for path in above
+        for path in paused(above, picture.pause)
         if (here := picture.local.get(path)) is not None
         and here.kind is Kind.DIRECTORY
         and (theirs := picture.offered(path)) is not None
@@ -260,7 +275,7 @@ def _with_directories_last(
     """Without those that take a directory away in which something stays; one that is to be something else goes first."""
     renamed = {source for action in actions.values() if isinstance(action, Relocate) for source in action.buried}
     after = dict(actions)
-    for path, action in actions.items():
+    for path, action in paused(actions.items(), picture.pause):
         here = getattr(action, "expected", None)
         if not isinstance(action, Remove | Fetch | MakeLink) or here is None or here.kind is not Kind.DIRECTORY:
             continue
@@ -280,7 +295,7 @@ def _with_room(
     Its version does not include the file's newest, so whoever made that file keeps it as a conflict copy, too.
     """
     after = dict(actions)
-    for path, action in actions.items():
+    for path, action in paused(actions.items(), picture.pause):
         if "/" not in path or not isinstance(action, Fetch | MakeDirectory | MakeLink | Relocate):
             continue
         for above in path.ancestors:

@@ -17,6 +17,7 @@ from msgspec import Struct
 from gsync.core.actions import Action, Fetch, MakeDirectory, MakeLink, Relocate, Relocated, Remove
 from gsync.core.model import Kind, Tombstone
 from gsync.core.names import RelPath
+from gsync.core.pausing import paused
 from gsync.core.picture import Picture
 from gsync.core.records import looks_the_same, record_of
 from gsync.errors import NameRefused
@@ -26,13 +27,15 @@ Decide = Callable[[RelPath], Action | None]
 
 def renamed_directories(above: Iterable[RelPath], picture: Picture) -> set[RelPath]:
     """Those of `above` that do not stand here yet because they were renamed elsewhere."""
-    return {path for path in above if path not in picture.local and picture.renamed(path) is not None}
+    return {
+        path for path in paused(above, picture.pause) if path not in picture.local and picture.renamed(path) is not None
+    }
 
 
 def carried_names(asked: Iterable[RelPath], picture: Picture) -> set[RelPath]:
     """The new names of what stands in directories that were renamed to `asked`: where those do not go as one, these do alone."""
     carried: set[RelPath] = set()
-    for path in asked:
+    for path in paused(asked, picture.pause):
         record = picture.offered(path)
         if record is None or record.moved_from is None or record.kind is not Kind.DIRECTORY or path in picture.local:
             continue
@@ -46,16 +49,18 @@ def carried_names(asked: Iterable[RelPath], picture: Picture) -> set[RelPath]:
 def old_names(asked: Iterable[RelPath], picture: Picture) -> set[RelPath]:
     """Where what is offered at `asked` stood before it was renamed, if it still stands there."""
     named = {
-        record.moved_from for path in asked if (record := picture.offered(path)) is not None and not record.deleted
+        record.moved_from
+        for path in paused(asked, picture.pause)
+        if (record := picture.offered(path)) is not None and not record.deleted
     }
-    return {path for path in named if path is not None and path in picture.local}
+    return {path for path in paused(named, picture.pause) if path is not None and path in picture.local}
 
 
 def with_renames(actions: Mapping[RelPath, Action], picture: Picture, decide: Decide) -> dict[RelPath, Action]:
     """`actions`, with one Relocate in place of all that belong to one rename."""
     after = dict(actions)
     covered = {source for action in actions.values() if isinstance(action, Relocate) for source in action.buried}
-    for path in sorted(actions):
+    for path in paused(sorted(actions), picture.pause):
         if path in covered or decide(path) is not actions[path]:
             continue
         pairs = _pairs(path, picture, decide, covered)

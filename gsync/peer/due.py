@@ -17,7 +17,7 @@ from gsync.core.names import RelPath
 from gsync.peer.sweep import Sweep
 
 PLANNED_AT_A_TIME: Final = 500
-"""Paths planned between two breaths: some 5 ms of work. Moves are planned with all that moved, whatever their number."""
+"""Paths planned at a time: some 5 ms of work. Moves are planned with all that moved, whatever their number; that plan breathes."""
 
 SWEEPS_MAX: Final = 2
 """Directories that are compared with the one before, or wait for it; of more, those in between are passed over."""

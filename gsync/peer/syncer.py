@@ -196,7 +196,7 @@ class Syncer:
     def sweep(self, sweep: Sweep) -> None:
         """The remote tree was replaced: the loop will see what should be done about that. Never waits."""
         if self._due.sweep(sweep):  # what a directory wanted that was passed over may be wanted by none
-            self._due.add([path for path in (*self._queue, *self._refused) if path not in self._trees.remote])
+            self._due.add([path for path in (*self._queue, *self.outcomes.refusals) if path not in self._trees.remote])
         self._announced_round = False
         self._wake.set()
 
@@ -253,7 +253,8 @@ class Syncer:
             self._planning = False
 
     def _plan(self, paths: Sequence[RelPath]) -> None:
-        planned = self._trees.plan(paths, self._policy())
+        planned = self._trees.plan(paths, self._policy(), pause=breathe)
+        self._due.add(planned.again)
         self.outcomes.reconsidered(paths)
         wanted = set()
         works: list[LocalAction] = []
@@ -267,7 +268,7 @@ class Syncer:
                     self.outcomes.refused(action.path, action.reason)
                 case _:
                     works.append(action)
-        self._queue.discard(path for path in paths if path not in wanted)
+        self._queue.discard(path for path in paths if path not in wanted and path not in planned.again)
         if len(self._queue) or any(not isinstance(work, Adopt) for work in works):
             self.begin_round()
         if works:

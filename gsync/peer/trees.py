@@ -108,10 +108,16 @@ class Trees:
         unnamed, self._unnamed = self._unnamed, set()
         return unnamed
 
-    def plan(self, paths: Iterable[RelPath], policy: Policy) -> Plan:
+    def plan(self, paths: Iterable[RelPath], policy: Policy, *, pause: Pause = no_pause) -> Plan:
         """What should happen to `paths` now."""
         return plan(
-            paths, local=self._local, buried=self._buried, remote=self.remote, synced=self.synced, policy=policy
+            paths,
+            local=self._local,
+            buried=self._buried,
+            remote=self.remote,
+            synced=self.synced,
+            policy=policy,
+            pause=pause,
         )
 
     def announced(self) -> dict[RelPath, int]:

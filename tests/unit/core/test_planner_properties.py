@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gsync.core.actions import Action
+from gsync.core import pausing
+from gsync.core.actions import Action, Relocate
 from gsync.core.model import Entry, FileMeta, Kind, Tombstone
 from gsync.core.names import RelPath
 from gsync.core.planner import Policy, plan
@@ -16,7 +18,7 @@ from gsync.core.records import record_of
 from gsync.core.versions import Version
 from tests.sim.plain_machine import EXECUTABLE, PlainMachine
 from tests.sim.planner_swarm import PlannerSwarm, Shape
-from tests.unit.core.planning import NOW, directory, file, gone, link, offer, path
+from tests.unit.core.planning import NOW, directory, file, gone, link, offer, path, v
 
 NAMES = tuple(path(name) for name in ("a", "b", "d", "d/a", "d/b", "e", "e/a"))
 
@@ -64,6 +66,82 @@ def test_planning_in_groups_equals_planning_at_once(
         parts |= planned([name], here, offered, synced)
     assert parts == whole
     assert planned(list(reversed(NAMES)), here, offered, synced) == whole
+
+
+@given(trees, trees, agreed)
+def test_to_pause_changes_nothing_where_nothing_changes(
+    here: dict[RelPath, Entry], offered: dict[RelPath, Entry], synced: dict[RelPath, Version]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pausing, "PAUSE_EVERY", 1)
+        paused = plan(NAMES, **moment(here, offered, synced), pause=lambda: None)
+    assert paused.again == ()
+    assert {action.path: action for action in paused.actions} == planned([*NAMES], here, offered, synced)
+
+
+@given(trees, trees, agreed, st.lists(st.tuples(st.integers(0, 30), trees, trees), max_size=3))
+def test_what_changes_at_a_pause_is_left_out_and_named(
+    here: dict[RelPath, Entry],
+    offered: dict[RelPath, Entry],
+    synced: dict[RelPath, Version],
+    changes: list[tuple[int, dict[RelPath, Entry], dict[RelPath, Entry]]],
+) -> None:
+    now, pauses = moment(here, offered, synced), 0
+
+    def pause() -> None:
+        nonlocal pauses
+        pauses += 1
+        for at, changed_here, changed_offers in changes:
+            if at == pauses:
+                for tree, told in moment(changed_here, changed_offers, {}).items():
+                    if tree != "policy":
+                        now[tree].clear()
+                        now[tree].update(told)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pausing, "PAUSE_EVERY", 1)
+        found = plan(NAMES, **now, pause=pause)
+    for action in found.actions:
+        assert set(found.again).isdisjoint(paths_of(action))
+
+
+def test_a_rename_whose_file_changes_while_it_is_planned_is_planned_again_whole() -> None:
+    before = {path("d"): directory(v(5, x=1)), path("d/a"): file(v(5, x=1), "one")}
+    stones = {name: gone(v(6, x=2), entry) for name, entry in before.items()}
+    new = {path("e"): directory(v(5, x=1), was="d"), path("e/a"): file(v(5, x=1), "one", was="d/a")}
+    now = moment(before, {**stones, **new}, {name: entry.version for name, entry in before.items()})
+    pauses = list[int]()
+
+    def pause() -> None:
+        pauses.append(0)
+        if len(pauses) == 2 * undisturbed - 4:  # all four are decided, and not looked at again
+            now["local"][path("d/a")] = file(v(9, me=1, x=1), "edited here")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pausing, "PAUSE_EVERY", 1)
+        undisturbed = 0
+        whole = plan([*stones, *new], **now, pause=pause)
+        undisturbed = len(pauses)
+        overtaken = plan([*stones, *new], **now, pause=pause)
+    assert [type(action) for action in whole.actions] == [Relocate]
+    assert (overtaken.actions, set(overtaken.again)) == ((), {*stones, *new})
+
+
+def moment(
+    here: Mapping[RelPath, Entry], offered: Mapping[RelPath, Entry], synced: Mapping[RelPath, Version]
+) -> dict[str, Any]:
+    """What a plan is made from."""
+    return {
+        "local": {name: entry for name, entry in here.items() if isinstance(entry, FileMeta)},
+        "buried": {name: entry for name, entry in here.items() if isinstance(entry, Tombstone)},
+        "remote": {name: offer(name, entry) for name, entry in offered.items()},
+        "synced": dict(synced),
+        "policy": NOW,
+    }
+
+
+def paths_of(action: Action) -> set[RelPath]:
+    return {action.path, *action.entries, *action.buried} if isinstance(action, Relocate) else {action.path}
 
 
 @given(trees, trees, agreed)
