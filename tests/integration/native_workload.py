@@ -38,7 +38,7 @@ CALLS = {
     "renameat2": 38,
     "fsync": 22,
     "utimensat": 20,
-    "fchmod": 20,
+    "fchmod": 2,
     "fdatasync": 4,
     "pwrite64": 16,
     "mkdirat": 5,

@@ -62,8 +62,11 @@ def _changes(rng: random.Random, count: int) -> list[Change]:
         old = NOISE[start : start + size]
         other = old.translate(INVERTED)
         manner = manners[number % len(manners)]
-        # A small file changes while itself or another one passes; a large one at a byte of its own.
-        trigger = name if size == LARGE or number % 2 else names[rng.randrange(count)]
+        # A small file changes while itself or another small one passes, which may have been changed already, so at a byte that it
+        # has whatever was done to it; a large one at a byte of its own.
+        other_small = rng.choice([name for name, size in zip(names, sizes, strict=True) if size != LARGE])
+        trigger = other_small if size != LARGE and number % 2 else name
+        most = sizes[names.index(trigger)]
         changes.append(
             Change(
                 name=name,
@@ -71,7 +74,7 @@ def _changes(rng: random.Random, count: int) -> list[Change]:
                 new=MANNERS[manner](old, other),
                 manner=manner,
                 trigger=trigger,
-                after=rng.randrange(sizes[names.index(trigger)]),
+                after=rng.randrange(most if size == LARGE else most * 2 // 3),
             )
         )
     return changes

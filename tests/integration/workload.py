@@ -19,7 +19,7 @@ OFFERED = {
 BEFORE = {name: f"what stood at {name} before".encode() * 50 for name in OFFERED if name.startswith("replaced")}
 MINE = {"mine": b"a file that nobody else has"}
 
-CALLS = {"renameat2": 27, "fsync": 22, "utimensat": 18, "fchmod": 18, "fdatasync": 4, "pwrite64": 8, "write": 12}
+CALLS = {"renameat2": 27, "fsync": 22, "utimensat": 18, "fchmod": 2, "fdatasync": 4, "pwrite64": 8, "write": 12}
 """Calls that publishing all this makes in one thread, and how many there are at the least, however it is cut into batches."""
 
 
