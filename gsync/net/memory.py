@@ -98,7 +98,7 @@ class MemoryNetwork:
         listener.accept(accepted)
         try:
             back.travel()
-        except BaseException:  # nobody will ever hold the stream: a Timeout, a kill
+        except BaseException:  # a Timeout or a kill, which goes on from here: nobody will ever hold the stream
             stream.reset()
             raise
         return stream

@@ -62,7 +62,7 @@ class TcpNetwork:
         except OSError as error:
             sock.close()
             raise _connect_failed(error) from error
-        except BaseException:  # a Timeout or a kill, say
+        except BaseException:  # a Timeout or a kill, say; it goes on from here
             sock.close()
             raise
 

@@ -55,7 +55,7 @@ class Throttle:
             return
         try:
             gevent.sleep(mine - now)
-        except BaseException:
+        except BaseException:  # woken early, by a Timeout or a kill, which goes on from here: what was reserved is free
             if self._free_at == mine:
                 self._free_at = mine - takes_s
             raise

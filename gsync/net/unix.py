@@ -54,7 +54,7 @@ class Door:
         except OSError as error:
             sock.close()
             raise ConnectFailed(f"cannot listen at {name!r}: {error.strerror or error}") from error
-        except BaseException:
+        except BaseException:  # a Timeout or a kill: nobody holds the socket yet; it goes on from here
             sock.close()
             raise
         return cls(sock, dir_fd=dir_fd, name=name, inode=inode)
@@ -87,7 +87,7 @@ def dial(dir_fd: int, name: str, *, timeout_s: float) -> socket.socket:
     except OSError as error:
         sock.close()
         raise ConnectFailed(f"nobody answers at {name!r}: {error.strerror or error}") from error
-    except BaseException:
+    except BaseException:  # a Timeout or a kill: nobody holds the socket yet; it goes on from here
         sock.close()
         raise
     return sock

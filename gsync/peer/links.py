@@ -134,7 +134,7 @@ class Links:
         )
         try:
             stream.send(NATIVE_START)
-        except BaseException:
+        except BaseException:  # a Timeout or a kill, too: nobody holds the stream yet; it goes on from here
             stream.reset()
             raise
         return link

@@ -53,7 +53,7 @@ class DiskFolder:
         self._root_fd = _open_root(path)
         try:
             self._own = OwnFolder.open(self._root_fd, random_hex=random_hex)
-        except BaseException:
+        except BaseException:  # whatever it is goes on from here; nobody else knows the descriptor
             os.close(self._root_fd)
             raise
         self._umask = _umask()

@@ -202,7 +202,7 @@ class Index:
             try:
                 yield self._database
                 self._database.execute("COMMIT")
-            except BaseException:
+            except BaseException:  # a kill, too, which goes on from here: half a transaction must not stay open
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
                 raise
@@ -217,7 +217,7 @@ class Index:
         try:
             index = cls(database, author="", fate=Fate.FOUND)
             index._prepare(root_id=root_id, random_hex=random_hex)
-        except BaseException:
+        except BaseException:  # whatever it is goes on from here; nobody else knows the database
             database.close()
             raise
         return index

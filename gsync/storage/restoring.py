@@ -84,7 +84,7 @@ class Restorer:
             staged = self._folder.stage()
             try:
                 self._copy(source, staged, one)
-            except BaseException:
+            except BaseException:  # whatever it is goes on from here; nobody else knows the staged file
                 staged.close()
                 self._folder.unlink_staged(staged.name)
                 raise
