@@ -112,6 +112,7 @@ class Indexer:
         self._asked = False
         self._wake = Event()
         self._has_unread = Event()
+        self._told_kept_back = False
         self._failed = ""
         self._told: Incomplete | None = None if watcher is not None else self._scanning.watcher.incomplete
 
@@ -231,12 +232,23 @@ class Indexer:
         if len(self._unread):
             self._has_unread.set()
         self._wake.set()
+        if looked.changed and not self._told_kept_back:
+            self._say_kept_back()
         incomplete = self._scanning.watcher.incomplete
         if incomplete is not None and incomplete != self._told:
             what = f"changes are noticed only every few seconds: {incomplete.reason}"
             self._events.tell(Trouble(what=what, advice=incomplete.advice))
         self._told = incomplete
         return looked
+
+    def _say_kept_back(self) -> None:
+        """Once. Not of what a first look finds: most of that is what the others have."""
+        if self._index.has_history and self._trees.kept_back():
+            self._told_kept_back = True
+            what = "what is edited in this folder is told to nobody: this peer only receives"
+            self._events.tell(
+                Trouble(what=what, advice="`gsync status` counts such edits; without --receive-only they travel")
+            )
 
     def _say_failed(self, error: StorageError) -> None:
         """Once, until it is something else or worked in between."""

@@ -189,3 +189,7 @@ def test_who_only_receives_hears_that_its_own_edits_stay_here(cluster: Cluster) 
     waits = cluster.gsync("wait", cwd=ben)
     assert waits.ends() == 5
     assert "1 edit here that a receive-only peer tells nobody" in waits.err
+    (ben / "mine, too").write_bytes(b"told to nobody, either")
+    cluster.until(lambda: "2 edits here" in live.status(receives)["reason"], "the second edit")
+    (said,) = receives.events("error")
+    assert "told to nobody: this peer only receives" in said["what"]

@@ -112,6 +112,30 @@ def test_an_edit_is_one_more_edit_of_this_author(room: Room) -> None:
     assert room.changes == [(0.0, {A}), (0.0, {A})]
 
 
+def test_a_peer_that_only_receives_says_once_that_edits_stay_here(room: Room) -> None:
+    room.trees._tells_edits = False
+    room.put("a")
+    room.indexer.start()
+    room.trees.synced[A] = room.trees.local[A].version
+    assert room.heard.of(Trouble) == []
+    for content in (b"edited", b"again", b"and again"):
+        room.put("a", content)
+        room.indexer.look()
+        room.indexer.look()
+    (said,) = room.heard.of(Trouble)
+    assert isinstance(said, Trouble)
+    assert "told to nobody" in said.what
+    assert "gsync status" in said.advice
+
+
+def test_a_peer_that_tells_its_edits_says_nothing_of_them(room: Room) -> None:
+    room.put("a")
+    room.indexer.start()
+    room.put("a", b"edited")
+    room.indexer.look()
+    assert room.heard.of(Trouble) == []
+
+
 def test_a_file_that_is_gone_leaves_the_tree_and_the_index(room: Room) -> None:
     room.put("a")
     room.put("b")
