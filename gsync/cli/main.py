@@ -102,7 +102,7 @@ def run_command(argv: Sequence[str]) -> int:
         print(told)
         return Exit.DONE
     except GsyncError as error:
-        _complain(error)
+        _complain(error, else_advice=_help_for(argv) if isinstance(error, UsageError) else "")
         return exit_for(error)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
@@ -157,9 +157,13 @@ def _load(word: str) -> Command:
     return command
 
 
-def _complain(error: GsyncError) -> None:
+def _help_for(argv: Sequence[str]) -> str:
+    return f"gsync {argv[0] if argv and argv[0] in COMMANDS else 'run'} --help"
+
+
+def _complain(error: GsyncError, *, else_advice: str) -> None:
     what = str(error) or type(error).__doc__ or type(error).__name__
     print(f"gsync: {shown(what)}", file=sys.stderr)
     advice = error.advice if isinstance(error, ConfigError) else getattr(error, "advice", "")
-    if advice:
-        print(f"  {advice}", file=sys.stderr)
+    if advice or else_advice:
+        print(f"  {advice or else_advice}", file=sys.stderr)

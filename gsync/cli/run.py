@@ -21,7 +21,7 @@ from gsync.cli.exits import Exit, Unreachable
 from gsync.cli.jsonlines import JsonLines
 from gsync.cli.text import count, size
 from gsync.cli.usage import parse
-from gsync.errors import NoSpace
+from gsync.errors import ConnectFailed, NoSpace
 from gsync.net.clock import Clock, SystemClock
 from gsync.net.tcp import TcpNetwork, raise_descriptor_limit, resolve
 from gsync.peer.events import Event, Events, Observer, TrackerDown, Trouble
@@ -88,13 +88,20 @@ _RESOLVE_S: Final = 5.0
 def main(argv: Sequence[str]) -> Exit:
     """Run a peer as `argv` says; the exit code."""
     words = parse(TEXT, argv, command="run")
-    config = run_config(words, resolve=lambda host: resolve(host, timeout_s=_RESOLVE_S))
+    config = run_config(words, resolve=_resolved)
     logs.configure(level=config.output.log_level, file=config.output.log_file)
     talk = talker(config.output)
     try:
         return _run(config, talk)
     finally:
         talk.close()
+
+
+def _resolved(host: str) -> str:
+    try:
+        return resolve(host, timeout_s=_RESOLVE_S)
+    except ConnectFailed as error:
+        raise Unreachable(str(error), advice="name it by its address, as in: gsync 192.0.2.10 9000") from error
 
 
 def _run(config: RunConfig, talk: Console | JsonLines) -> Exit:

@@ -74,7 +74,7 @@ def test_a_fresh_clone_installs_itself_once_and_says_so_in_one_line(cluster: Clu
 
     moved = clone.rename(cluster.base / "moved")
     _both_end_well(cluster, moved)
-    where = cluster.run([moved / ".venv/bin/python", "-P", "-c", "import gsync; print(gsync.__file__)"])
+    where = cluster.run([moved / ".venv/bin/python", "-I", "-c", "import gsync; print(gsync.__file__)"])
     assert _result(where) == (0, f"{moved / 'gsync' / '__init__.py'}\n", "")
     assert _result(cluster.run([moved / "bin" / "gsync", "--version"])) == (0, first.out, "")
 
