@@ -11,11 +11,11 @@ from msgspec.structs import replace
 from gsync.core.model import FileMeta, Fingerprint, Kind
 from gsync.core.names import RelPath
 from gsync.errors import StorageError
-from gsync.storage.downloads import Placed, Published, Unpublished
+from gsync.storage.downloads import Placed, Unpublished
 from gsync.storage.filesystem import Folder
 from gsync.storage.journal import JournalRow
 from gsync.storage.limbo import Limbo
-from gsync.storage.steps import Step, entries_of, overtaken
+from gsync.storage.steps import Step, overtaken, published_step
 from gsync.storage.takings import Refused, put_back, take
 
 
@@ -66,17 +66,4 @@ def directory_at(folder: Folder, path: RelPath) -> Fingerprint | None:
 
 def _made(row: JournalRow, fingerprint: Fingerprint, placed: Placed | None) -> Step:
     assert isinstance(row.entry, FileMeta)  # of a directory that is made, always
-    meta = replace(row.entry, fingerprint=fingerprint)
-    where = placed or Placed()
-    return Step(
-        outcome=Published(
-            path=row.path,
-            meta=meta,
-            conflict_copy=where.conflict_copy,
-            trashed=where.trashed,
-            remark=where.remark,
-        ),
-        row=row,
-        entries=entries_of(row.path, meta, placed),
-        synced={row.path: meta.version},
-    )
+    return published_step(row, replace(row.entry, fingerprint=fingerprint), placed)

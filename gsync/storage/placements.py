@@ -20,11 +20,11 @@ from gsync.core.model import FileMeta, Fingerprint, Kind
 from gsync.errors import PathRefused, StorageError
 from gsync.storage.directories import directory_at
 from gsync.storage.displaced import fresh, is_seen
-from gsync.storage.downloads import Placed, Published
+from gsync.storage.downloads import Placed
 from gsync.storage.filesystem import Folder
 from gsync.storage.journal import JournalRow, RowState
 from gsync.storage.limbo import Limbo
-from gsync.storage.steps import Step, entries_of, overtaken
+from gsync.storage.steps import Step, overtaken, published_step
 
 
 class Placements:
@@ -72,21 +72,8 @@ class Placements:
         return came_out is None or came_out.kind is Kind.FILE or is_seen(came_out, row.expected)
 
     def _placed(self, row: JournalRow, placed: Placed | None) -> Step:
-        meta = published(self._folder, row)
-        where = placed or Placed()
-        return Step(
-            outcome=Published(
-                path=row.path,
-                meta=meta,
-                conflict_copy=where.conflict_copy,
-                trashed=where.trashed,
-                remark=where.remark,
-            ),
-            row=row,
-            entries=entries_of(row.path, meta, placed),
-            synced={row.path: meta.version},
-            waiting=replace(row, state=RowState.LIMBO) if placed is None else None,
-        )
+        waiting = replace(row, state=RowState.LIMBO) if placed is None else None
+        return published_step(row, published(self._folder, row), placed, waiting=waiting)
 
 
 def published(folder: Folder, row: JournalRow) -> FileMeta:

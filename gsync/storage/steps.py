@@ -11,7 +11,7 @@ from typing import assert_never
 
 from msgspec import Struct, field
 
-from gsync.core.model import Entry, Kind
+from gsync.core.model import Entry, FileMeta, Kind
 from gsync.core.names import RelPath
 from gsync.core.versions import Version
 from gsync.storage.downloads import (
@@ -54,6 +54,26 @@ class Step(Struct, frozen=True, kw_only=True):
 def overtaken(path: RelPath, row: JournalRow | None) -> Step:
     """Nothing was touched: something else stands there than the planner saw."""
     return Step(outcome=Overtaken(path=path), row=row, renamed=False)
+
+
+def published_step(
+    row: JournalRow, meta: FileMeta, placed: Placed | None, *, waiting: JournalRow | None = None
+) -> Step:
+    """`meta` stands at the path of `row` now; what came out of there is in its place, or (None) in limbo, as `waiting`."""
+    where = placed or Placed()
+    return Step(
+        outcome=Published(
+            path=row.path,
+            meta=meta,
+            conflict_copy=where.conflict_copy,
+            trashed=where.trashed,
+            remark=where.remark,
+        ),
+        row=row,
+        entries=entries_of(row.path, meta, placed),
+        synced={row.path: meta.version},
+        waiting=waiting,
+    )
 
 
 def entries_of(path: RelPath, entry: Entry, placed: Placed | None) -> Mapping[RelPath, Entry]:
