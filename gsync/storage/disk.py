@@ -16,13 +16,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from gsync.core.model import Fingerprint
+from gsync.core.model import Fingerprint, LocalTree
 from gsync.core.names import OWN_FOLDER, RelPath
 from gsync.errors import FolderUnusable, StorageError
 from gsync.storage import renames
 from gsync.storage.durability import Durability
 from gsync.storage.files import DiskFile, DiskStaged, fingerprint_of, require_space
-from gsync.storage.filesystem import Found, Skip, Skipped, Staged, Worth, never
+from gsync.storage.filesystem import NOTHING_KNOWN, Found, Skip, Skipped, Staged, Worth, never
 from gsync.storage.listing import Lister
 from gsync.storage.looking import Looking
 from gsync.storage.naming import Naming
@@ -93,15 +93,19 @@ class DiskFolder:
     def new_executable_mode(self) -> int:
         return 0o755 & ~self._umask
 
-    def listing(self, *, beneath: RelPath | None = None, skip: Skip = never) -> Iterator[Found | Skipped]:
+    def listing(
+        self, *, beneath: RelPath | None = None, skip: Skip = never, known: LocalTree = NOTHING_KNOWN
+    ) -> Iterator[Found | Skipped]:
         try:
-            yield from self._lister.listing(beneath=beneath, skip=skip)
+            yield from self._lister.listing(beneath=beneath, skip=skip, known=known)
         except OSError as error:
             raise storage_error(error, beneath or "the folder") from error
 
-    def listing_at(self, paths: Iterable[RelPath], *, skip: Skip = never) -> Iterator[Found | Skipped]:
+    def listing_at(
+        self, paths: Iterable[RelPath], *, skip: Skip = never, known: LocalTree = NOTHING_KNOWN
+    ) -> Iterator[Found | Skipped]:
         try:
-            yield from self._lister.listing_at(paths, skip=skip)
+            yield from self._lister.listing_at(paths, skip=skip, known=known)
         except OSError as error:
             raise storage_error(error, "the folder") from error
 

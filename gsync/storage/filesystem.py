@@ -24,7 +24,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from gsync.core.blocks import CONTENT_MAX_BYTES
-from gsync.core.model import Fingerprint, Kind
+from gsync.core.model import Fingerprint, Kind, LocalTree
 from gsync.core.names import RelPath
 from gsync.errors import StorageError
 
@@ -57,6 +57,9 @@ class Skipped(Struct, frozen=True, kw_only=True):
 
 Skip = Callable[[RelPath, Kind], bool]
 """Whether what stands at a path is none of our business; depends on nothing but its two arguments."""
+
+
+NOTHING_KNOWN: Final[LocalTree] = {}
 
 
 def never(path: RelPath, kind: Kind) -> bool:
@@ -183,15 +186,20 @@ class Folder(Protocol):
         """The same for a file that may be run: 0755 without what the umask takes away."""
         ...
 
-    def listing(self, *, beneath: RelPath | None = None, skip: Skip = never) -> Iterator[Found | Skipped]:
+    def listing(
+        self, *, beneath: RelPath | None = None, skip: Skip = never, known: LocalTree = NOTHING_KNOWN
+    ) -> Iterator[Found | Skipped]:
         """Everything in the folder but `.gsync`, a directory before what is in it; or what stands `beneath` a path, and there.
 
         FIFOs, devices, mounts, odd names come as `Skipped`. What `skip` says yes to does not come at all, and is not entered;
-        about what did not change since the last listing it is asked again only if it is another function than then.
+        about what did not change since the last listing it is asked again only if it is another function than then. Where
+        something shows what is `known` of it, it is found with that very fingerprint: a large folder is in memory once.
         """
         ...
 
-    def listing_at(self, paths: Iterable[RelPath], *, skip: Skip = never) -> Iterator[Found | Skipped]:
+    def listing_at(
+        self, paths: Iterable[RelPath], *, skip: Skip = never, known: LocalTree = NOTHING_KNOWN
+    ) -> Iterator[Found | Skipped]:
         """`listing(beneath=path)` of each of `paths`; quick when those in one directory come together."""
         ...
 

@@ -2,7 +2,7 @@
 
 A listing opens one directory after another beneath the root, so that no link is followed and no other mount entered, and at
 most one is open at a time, however deep they lie. An unchanged name costs one stat and five comparisons: the values of the
-last listing are handed out again, so that the trees that keep them share memory. Called by `disk.py` only.
+last listing, or of the trees, are handed out again, so that both share memory. Called by `disk.py` only.
 """
 
 from __future__ import annotations
@@ -13,13 +13,25 @@ import stat
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from msgspec import Struct
+
 from gsync.core.blocks import CONTENT_MAX_BYTES
-from gsync.core.model import Fingerprint, Kind
+from gsync.core.model import Fingerprint, Kind, LocalTree
 from gsync.core.names import OWN_FOLDER, RelPath
 from gsync.errors import NameRefused
 from gsync.storage.beneath import LastDirectory, open_beneath
 from gsync.storage.files import fingerprint_of
-from gsync.storage.filesystem import OTHER_MOUNT, TARGET_MAX_BYTES, TOO_LARGE, UNREADABLE, Found, Skip, Skipped, never
+from gsync.storage.filesystem import (
+    NOTHING_KNOWN,
+    OTHER_MOUNT,
+    TARGET_MAX_BYTES,
+    TOO_LARGE,
+    UNREADABLE,
+    Found,
+    Skip,
+    Skipped,
+    never,
+)
 
 _WORDS: Final = {
     stat.S_IFLNK: "a link",
@@ -44,6 +56,13 @@ _Names = dict[str, Found]
 """What a directory held at the last listing, by name."""
 
 
+class _Asked(Struct, frozen=True):
+    """What a listing is to leave out, and what is known already."""
+
+    skip: Skip
+    known: LocalTree
+
+
 class Lister:
     """Lists one folder again and again; `root_fd` stays its owner's. Raises OSError."""
 
@@ -54,24 +73,29 @@ class Lister:
         self._last: dict[str, _Names] = {}
         self._last_skip: Skip = never
 
-    def listing(self, *, beneath: RelPath | None = None, skip: Skip = never) -> Iterator[Found | Skipped]:
+    def listing(
+        self, *, beneath: RelPath | None = None, skip: Skip = never, known: LocalTree = NOTHING_KNOWN
+    ) -> Iterator[Found | Skipped]:
         """Everything but `.gsync`, in the order of the disk, a directory before what is in it."""
         if beneath is not None:
-            yield from self.listing_at([beneath], skip=skip)
+            yield from self.listing_at([beneath], skip=skip, known=known)
             return
         self._ask_anew_if_other(skip)
         fresh: dict[str, _Names] = {}
-        yield from self._walk([None], fresh, skip)
+        yield from self._walk([None], fresh, _Asked(skip, known))
         self._last = fresh
 
-    def listing_at(self, paths: Iterable[RelPath], *, skip: Skip = never) -> Iterator[Found | Skipped]:
+    def listing_at(
+        self, paths: Iterable[RelPath], *, skip: Skip = never, known: LocalTree = NOTHING_KNOWN
+    ) -> Iterator[Found | Skipped]:
         """The same of what stands at each of `paths`, and in it."""
         self._ask_anew_if_other(skip)
+        asked = _Asked(skip, known)
         with LastDirectory(self._root_fd) as last:
             for path in paths:
-                top = self._top(path, skip, last)
+                top = self._top(path, asked, last)
                 if isinstance(top, Found) and top.fingerprint.kind is Kind.DIRECTORY:
-                    yield from self._walk([top], self._last, skip)
+                    yield from self._walk([top], self._last, asked)
                 elif top is not None:
                     yield top
 
@@ -79,7 +103,7 @@ class Lister:
         if skip != self._last_skip:  # nothing that is remembered was asked of this one
             self._last, self._last_skip = {}, skip
 
-    def _top(self, path: RelPath, skip: Skip, last: LastDirectory) -> Found | Skipped | None:
+    def _top(self, path: RelPath, asked: _Asked, last: LastDirectory) -> Found | Skipped | None:
         """What stands at `path` itself."""
         above, _, name = path.rpartition("/")
         directory = RelPath(above) if above else None
@@ -92,14 +116,14 @@ class Lister:
             found = self._last.get(above, {}).get(name)
             if found is not None and shows(found.fingerprint, status):
                 return found
-            seen = self._look(directory, name, status, fd, skip)
+            seen = self._look(directory, name, status, fd, asked)
         except FileNotFoundError:
             return None
         if isinstance(seen, Found):
             self._last.setdefault(above, {})[name] = seen
         return seen
 
-    def _walk(self, waiting: list[Found | None], fresh: dict[str, _Names], skip: Skip) -> Iterator[Found | Skipped]:
+    def _walk(self, waiting: list[Found | None], fresh: dict[str, _Names], asked: _Asked) -> Iterator[Found | Skipped]:
         """List the `waiting` directories (None: the root) and all in them.
 
         One is told of when it is open: before, nobody knows if it can be.
@@ -119,7 +143,7 @@ class Lister:
             try:
                 if found is not None:
                     yield found
-                yield from self._entries(directory, fd, fresh, waiting, skip)
+                yield from self._entries(directory, fd, fresh, waiting, asked)
             finally:
                 os.close(fd)
 
@@ -129,7 +153,7 @@ class Lister:
         fd: int,
         fresh: dict[str, _Names],
         waiting: list[Found | None],
-        skip: Skip,
+        asked: _Asked,
     ) -> Iterator[Found | Skipped]:
         """What is in one open directory; the directories in it are put to those `waiting`."""
         before = self._last.get(directory or "", {})
@@ -148,7 +172,7 @@ class Lister:
                     continue
                 found = before.get(name)
                 if found is None or not shows(found.fingerprint, status):
-                    seen = self._look(directory, name, status, fd, skip)
+                    seen = self._look(directory, name, status, fd, asked)
                     if not isinstance(seen, Found):
                         if seen is not None:
                             yield seen
@@ -161,7 +185,7 @@ class Lister:
                     yield found
 
     def _look(
-        self, directory: RelPath | None, name: str, status: os.stat_result, dir_fd: int, skip: Skip
+        self, directory: RelPath | None, name: str, status: os.stat_result, dir_fd: int, asked: _Asked
     ) -> Found | Skipped | None:
         """What a path that is new or changed shows; None where it is skipped unsaid, or gone meanwhile."""
         kind = KINDS.get(stat.S_IFMT(status.st_mode))
@@ -173,14 +197,16 @@ class Lister:
             return Skipped(name=_shown(directory, name), reason=f"its name: {refused.reason}")
         if status.st_dev != self._device:
             return Skipped(name=path, reason=OTHER_MOUNT, hides=path)
-        if skip(path, kind):
+        if asked.skip(path, kind):
             return None
         if kind is Kind.FILE and status.st_size > CONTENT_MAX_BYTES:
             return Skipped(name=path, reason=TOO_LARGE, hides=path)
         if kind is Kind.FILE and not self._is_ours(status) and is_unreadable(name, dir_fd=dir_fd):
             return Skipped(name=path, reason=UNREADABLE, hides=path)
         if kind is not Kind.LINK:
-            return Found(path=path, fingerprint=fingerprint_of(status))
+            entry = asked.known.get(path)
+            is_known = entry is not None and shows(entry.fingerprint, status)
+            return Found(path=path, fingerprint=entry.fingerprint if entry and is_known else fingerprint_of(status))
         return link_found(path, status, dir_fd=dir_fd)
 
     def _is_ours(self, status: os.stat_result) -> bool:

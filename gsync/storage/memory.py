@@ -16,11 +16,11 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from gsync.core.blocks import digest_of_bytes
-from gsync.core.model import Fingerprint, Kind
+from gsync.core.model import Fingerprint, Kind, LocalTree
 from gsync.core.names import OWN_FOLDER, RelPath
-from gsync.errors import FileChanged, FileVanished, FolderUnusable, NoSpace, PathRefused, StorageError
+from gsync.errors import FileVanished, FolderUnusable, NoSpace, PathRefused, StorageError
 from gsync.storage.filesystem import (
+    NOTHING_KNOWN,
     OTHER_MOUNT,
     UNREADABLE,
     Found,
@@ -33,7 +33,7 @@ from gsync.storage.filesystem import (
     with_exec_bit,
 )
 from gsync.storage.memory_disk import ENDLESS, MemoryDisk, Node, regular, require_target
-from gsync.storage.memory_files import MemoryFile, MemoryStaged
+from gsync.storage.memory_files import MemoryFile, MemoryStaged, digest_each
 from gsync.storage.memory_person import Person
 from gsync.storage.space import floor_bytes
 from gsync.storage.trash import box_name, expired, parse_box
@@ -76,7 +76,9 @@ class MemoryFolder(Person):
         self._wall_clock = wall_clock
         self._names_given = 0
 
-    def listing(self, *, beneath: RelPath | None = None, skip: Skip = never) -> Iterator[Found | Skipped]:
+    def listing(
+        self, *, beneath: RelPath | None = None, skip: Skip = never, known: LocalTree = NOTHING_KNOWN
+    ) -> Iterator[Found | Skipped]:
         self.on_call("listing")
         names = list(self.disk.beneath("")) if beneath is None else [beneath, *self.disk.beneath(beneath)]
         left_out: set[str] = set()
@@ -88,7 +90,7 @@ class MemoryFolder(Person):
             if path == beneath and (reason := self._hidden_by(path)):
                 yield Skipped(name=name, reason=reason, hides=path)
                 return
-            if not left_out.isdisjoint(path.ancestors) or any(self._bars(above) for above in path.ancestors):
+            if not left_out.isdisjoint(path.ancestors) or any(self.disk.bars(above) for above in path.ancestors):
                 continue
             if node.odd:
                 yield Skipped(name=name, reason=node.odd, hides=path if node.odd in _HIDING else None)
@@ -97,7 +99,9 @@ class MemoryFolder(Person):
             else:
                 yield node.found(path)
 
-    def listing_at(self, paths: Iterable[RelPath], *, skip: Skip = never) -> Iterator[Found | Skipped]:
+    def listing_at(
+        self, paths: Iterable[RelPath], *, skip: Skip = never, known: LocalTree = NOTHING_KNOWN
+    ) -> Iterator[Found | Skipped]:
         for path in paths:
             yield from self.listing(beneath=path, skip=skip)
 
@@ -116,15 +120,7 @@ class MemoryFolder(Person):
         return MemoryFile(regular(self._stands(path), path))
 
     def digest_each(self, files: Iterable[tuple[RelPath, Fingerprint]]) -> Iterator[tuple[RelPath, str | StorageError]]:
-        for path, expected in files:
-            try:
-                with self.open(path) as file:
-                    content = file.read_at(0, expected.size)
-                    if file.fingerprint != expected or file.changed():
-                        raise FileChanged(f"{path}: it was changed before it was read")
-                yield path, digest_of_bytes(content)
-            except StorageError as error:
-                yield path, error
+        return digest_each(self.open, files)
 
     def check_root(self) -> None:
         self.on_call("check_root")
@@ -178,7 +174,7 @@ class MemoryFolder(Person):
 
     def put_new(self, staged_name: str, path: RelPath) -> bool:
         self.on_call("put_new")
-        node = self._there(_staging(staged_name))
+        node = self.disk.there(_staging(staged_name))
         self._make_parents_of(path)
         if path in self.disk.names:
             return False
@@ -187,7 +183,7 @@ class MemoryFolder(Person):
 
     def exchange(self, staged_name: str, path: RelPath) -> bool:
         self.on_call("exchange")
-        node, displaced = self._there(_staging(staged_name)), self._stands(path)
+        node, displaced = self.disk.there(_staging(staged_name)), self._stands(path)
         if displaced is None:
             return False
         if displaced.kind is Kind.DIRECTORY:
@@ -261,7 +257,7 @@ class MemoryFolder(Person):
 
     def has_writer(self, staged_name: str) -> bool | None:
         self.on_call("has_writer")
-        node = self._there(_staging(staged_name))
+        node = self.disk.there(_staging(staged_name))
         return node.writers > 0 if self.can_lease else None
 
     def open_staged(self, staged_name: str) -> OpenFile:
@@ -270,7 +266,7 @@ class MemoryFolder(Person):
 
     def move_to_trash(self, staged_name: str, path: RelPath, *, worth: Worth) -> str:
         self.on_call("move_to_trash")
-        node = self._there(_staging(staged_name))
+        node = self.disk.there(_staging(staged_name))
         name = f"{_TRASH}/{box_name(self._wall_clock(), worth=worth, random_hex=self._random_hex)}/{path}"
         self.disk.rename((_staging(staged_name), None), (name, node))
         return name
@@ -282,7 +278,7 @@ class MemoryFolder(Person):
     def take_back(self, trashed: str) -> str:
         self.on_call("take_back")
         name = self._random_hex(8)
-        self.disk.rename((trashed, None), (_staging(name), self._there(trashed)))
+        self.disk.rename((trashed, None), (_staging(name), self.disk.there(trashed)))
         return name
 
     def expire_trash(self) -> list[str]:
@@ -314,18 +310,12 @@ class MemoryFolder(Person):
     def close(self) -> None:
         return
 
-    def _there(self, name: str) -> Node:
-        node = self.disk.names.get(name)
-        if node is None:
-            raise FileVanished(f"{name}: there is no such file any more")
-        return node
-
     def _stands(self, path: RelPath) -> Node | None:
         for above in path.ancestors:
             node = self.disk.names.get(above)
             if node is not None and (node.kind is Kind.LINK or node.odd in _HIDING):
                 raise PathRefused(f"{path}: {node.odd or 'a link'} on the way to it")
-            if self._bars(above):
+            if self.disk.bars(above):
                 return None
         return self.disk.names.get(path)
 
@@ -333,16 +323,11 @@ class MemoryFolder(Person):
         reasons = (self.disk.names[above].odd for above in path.ancestors if above in self.disk.names)
         return next((reason for reason in reasons if reason in _HIDING), "")
 
-    def _bars(self, above: RelPath) -> bool:
-        """Whether nothing can stand beneath `above` that could be reached."""
-        node = self.disk.names.get(above)
-        return node is None or node.kind is not Kind.DIRECTORY or node.odd != ""
-
     def _make_parents_of(self, path: RelPath) -> None:
         for above in path.ancestors:
             if above not in self.disk.names:
                 self.disk.rename((above, self.disk.new_node(Kind.DIRECTORY, mode=self.new_directory_mode)))
-            elif self._bars(above):
+            elif self.disk.bars(above):
                 raise PathRefused(f"{path}: a part of it is not a directory")
 
     def _fingerprint_of_ours(self, name: str) -> Fingerprint | None:

@@ -119,6 +119,18 @@ class MemoryDisk:
         node.ctime_ns = now_ns
         self.on_write(node)
 
+    def there(self, name: str) -> Node:
+        """The node with this name; `FileVanished` where none is."""
+        node = self.names.get(name)
+        if node is None:
+            raise FileVanished(f"{name}: there is no such file any more")
+        return node
+
+    def bars(self, above: str) -> bool:
+        """Whether nothing can stand beneath `above` that could be reached."""
+        node = self.names.get(above)
+        return node is None or node.kind is not Kind.DIRECTORY or node.odd != ""
+
     def rename(self, *change: tuple[str, Node | None]) -> None:
         """Give or free names in one step; as on a real disk this sets the ctime of what is renamed."""
         for _, node in change:

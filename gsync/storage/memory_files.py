@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
+from gsync.core.blocks import digest_of_bytes
 from gsync.core.model import Fingerprint
-from gsync.errors import NoSpace
+from gsync.core.names import RelPath
+from gsync.errors import FileChanged, NoSpace, StorageError
+from gsync.storage.filesystem import OpenFile
 from gsync.storage.memory_disk import MemoryDisk, Node
 
 
@@ -99,3 +102,18 @@ class MemoryStaged:
         before = self._node.content.ljust(offset, b"\0")
         self._node.content = before[:offset] + bytes(data) + before[offset + len(data) :]
         self._disk.touch(self._node)
+
+
+def digest_each(
+    open_file: Callable[[RelPath], OpenFile], files: Iterable[tuple[RelPath, Fingerprint]]
+) -> Iterator[tuple[RelPath, str | StorageError]]:
+    """What `Folder.digest_each` says."""
+    for path, expected in files:
+        try:
+            with open_file(path) as file:
+                content = file.read_at(0, expected.size)
+                if file.fingerprint != expected or file.changed():
+                    raise FileChanged(f"{path}: it was changed before it was read")
+            yield path, digest_of_bytes(content)
+        except StorageError as error:
+            yield path, error

@@ -49,7 +49,7 @@ def scan(
 
     `now_ns` is the wall clock; `skip` as in `Folder.listing`. Raises `StorageError`.
     """
-    return _judge(folder, folder.listing(beneath=beneath, skip=skip), known, now_ns=now_ns)
+    return _judge(folder, folder.listing(beneath=beneath, skip=skip, known=known), known, now_ns=now_ns)
 
 
 def look_at(
@@ -68,7 +68,7 @@ def look_at(
     parents = {RelPath(path.rpartition("/")[0]) for path in asked}
     within = {parent for parent in parents if parent in asked or not asked.isdisjoint(parent.ancestors)}
     tops = [path for path in sorted(asked) if path.rpartition("/")[0] not in within]
-    return _judge(folder, folder.listing_at(tops, skip=skip), known, now_ns=now_ns)
+    return _judge(folder, folder.listing_at(tops, skip=skip, known=known), known, now_ns=now_ns)
 
 
 def _judge(

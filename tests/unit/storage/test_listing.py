@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from gsync.core.blocks import CONTENT_MAX_BYTES
-from gsync.core.model import Kind
+from gsync.core.model import FileMeta, Kind
 from gsync.core.names import PATH_MAX_BYTES, RelPath
+from gsync.core.versions import Version
 from gsync.storage import listing as module
 from gsync.storage.filesystem import OTHER_MOUNT, Found, Skipped
 from gsync.storage.listing import Lister
@@ -255,3 +257,21 @@ def test_what_has_no_block_list_is_left_alone_and_that_is_said(tmp_path: Path, s
             assert seen == Skipped(name="huge", reason="larger than 2 TiB", hides=RelPath("huge"))
     finally:
         os.close(root_fd)
+
+
+def test_what_is_known_already_is_found_with_the_very_same_fingerprint(lister: Lister, tmp_path: Path) -> None:
+    for name in ("same", "edited", "d"):
+        (tmp_path / name).mkdir() if name == "d" else (tmp_path / name).write_text("x")
+    known = {
+        RelPath(name): FileMeta(fingerprint=replace(one.fingerprint), version=Version.from_mtime(0))
+        for name, one in found(lister).items()
+    }
+    (tmp_path / "edited").write_text("longer")
+    fresh = Lister(lister._root_fd)
+    seen = {one.path: one.fingerprint for one in fresh.listing(known=known) if isinstance(one, Found)}
+    assert seen[RelPath("same")] is known[RelPath("same")].fingerprint
+    assert seen[RelPath("d")] is known[RelPath("d")].fingerprint
+    assert seen[RelPath("edited")].size == 6
+    for one in Lister(lister._root_fd).listing_at([RelPath("same")], known=known):
+        assert isinstance(one, Found)
+        assert one.fingerprint is known[RelPath("same")].fingerprint
