@@ -42,6 +42,10 @@ KEEPALIVE_IDLE_S: Final = 10
 KEEPALIVE_INTERVAL_S: Final = 5
 KEEPALIVE_PROBES: Final = 3
 
+UNACKNOWLEDGED_S: Final = 30
+"""Sent and not acknowledged for so long, a connection is broken: probes are for idle ones, and TCP alone would go on sending, at
+ever longer intervals, for a quarter of an hour. Its peer would be a ghost meanwhile, though the network is long whole again."""
+
 
 class TcpNetwork:
     """Dials and listens; making one raises `ConfigError` where sockets are not cooperative."""
@@ -203,6 +207,7 @@ def _stream(sock: socket.socket, *, remote: tuple[Any, ...], alive_probes: bool)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_S * 1000)
     return TcpStream(sock, local=_endpoint(sock.getsockname()), remote=_endpoint(remote))
 
 

@@ -178,7 +178,7 @@ SENTENCES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "each when the kernel's send queue is empty (SIOCOUTQ)": (
             f"{ON_SOCKETS}::test_a_careful_piece_is_sent_when_the_kernels_send_queue_is_empty",
         ),
-        "TCP_NODELAY": ("unit/net/test_tcp.py::test_nodelay_is_on_and_alive_probes_only_where_asked_for",),
+        "TCP_NODELAY": ("unit/net/test_tcp.py::test_nodelay_is_on_and_dead_hosts_are_found_only_where_asked_for",),
         "larger files at full speed": (
             f"{UPLOADER}::test_edition_1_gets_larger_files_at_full_speed_but_for_the_last_byte",
         ),

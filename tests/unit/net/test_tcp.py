@@ -19,7 +19,7 @@ from gsync.errors import ConnectFailed, ConnectionBroken, StorageError
 from gsync.net.breathing import BREATH_BYTES
 from gsync.net.mapped import MAPPED_MIN_BYTES, send_mapped
 from gsync.net.tasks import TaskGroup
-from gsync.net.tcp import TcpNetwork, raise_descriptor_limit, resolve
+from gsync.net.tcp import UNACKNOWLEDGED_S, TcpNetwork, raise_descriptor_limit, resolve
 from gsync.net.tcp_stream import TcpStream
 from gsync.net.transport import Stream
 
@@ -70,7 +70,7 @@ def test_a_connection_that_meets_itself_is_refused(monkeypatch: pytest.MonkeyPat
         TcpNetwork().dial(Endpoint("127.0.0.1", port))
 
 
-def test_nodelay_is_on_and_alive_probes_only_where_asked_for() -> None:
+def test_nodelay_is_on_and_dead_hosts_are_found_only_where_asked_for() -> None:
     options: AsyncResult = AsyncResult()
 
     def look(stream: Stream) -> None:
@@ -80,15 +80,17 @@ def test_nodelay_is_on_and_alive_probes_only_where_asked_for() -> None:
                 sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY),
                 sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
                 sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+                sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
             )
         )
 
     network = TcpNetwork()
     listener = network.listen(ip="127.0.0.1", port=0, handler=look, limit=1, alive_probes=True)
     with network.dial(listener.endpoint) as stream:
-        assert options.get() == (1, 1, 10)
+        assert options.get() == (1, 1, 10, UNACKNOWLEDGED_S * 1000)
         assert stream._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
         assert stream._socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
+        assert stream._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0
     listener.close()
 
 
