@@ -17,6 +17,8 @@ from gsync.web.answers import Answer
 
 GET_TEXT: Final = f"""Fetch files from the best copy that a search finds, or from one peer; from the next one where that fails.
 
+In a folder on demand they stay, and are kept as others have them; of a directory all that is in it comes.
+
 Usage:
   gsync get <name>... [options]
 
@@ -32,7 +34,8 @@ Usage:
 
 Options:
 {COMMON_OPTIONS}
-They stay listed, and `gsync get` brings them back. What nobody else has is kept.
+They stay listed, and `gsync get` brings them back. Nothing goes unless another peer promises to keep it. To remove a file from the
+folder is something else: that deletes it everywhere.
 """
 
 REFRESH_TEXT: Final = f"""Ask now whether copies are still what their origins have, instead of when their time is over.

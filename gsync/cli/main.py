@@ -46,6 +46,7 @@ In a folder that gsync keeps (or with --dir=DIR):
   gsync stop                          end the gsync that runs there
   gsync search <name>                 who has a file, or files like '*.jpg', asked from neighbour to neighbour
   gsync get <name>...                 fetch files from the best copy that a search finds
+  gsync free <name>...                drop files here, and only here, in a folder that is kept on demand
   gsync refresh [<name>...]           ask whether copies are still what their origins have
   gsync mark (valid|invalid) <name>...  say of files made here that copies elsewhere are out of date, or not
   gsync mode [<mode>], gsync ttr [<s>]  how copies are kept honest, and for how long they are believed
@@ -78,6 +79,7 @@ COMMANDS: Final = {
     "stop": "orders.stop",
     "search": "search.main",
     "get": "copies.get",
+    "free": "copies.free",
     "refresh": "copies.refresh",
     "mark": "copies.mark",
     "mode": "mode.mode",

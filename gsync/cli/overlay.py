@@ -41,16 +41,16 @@ def overlay_of(words: Words, *, name: str, resolve: Callable[[str], str]) -> Ove
     topology, neighbours = words["--topology"], words["--neighbours"]
     if topology is not None and neighbours is not None:
         raise UsageError("--topology and --neighbours exclude each other: both say who the neighbours are")
-    if words["--classic"] and (topology is not None or neighbours is not None or words.get("--on-demand", False)):
+    if words["--classic"] and (topology is not None or neighbours is not None or words["--on-demand"]):
         raise UsageError("--classic is for other people's programs, which have no neighbours; leave one of the two out")
-    if words["--once"] and words.get("--on-demand", False):
+    if words["--once"] and words["--on-demand"]:
         raise UsageError("--once fetches everything and --on-demand nothing; leave one of the two out")
     return OverlayConfig(
         topology=DEFAULT_SHAPE if topology is None else topology_of(topology, name=name),
         neighbours=() if neighbours is None else neighbours_of(neighbours, resolve=resolve),
         mode=Mode(choice_of(words["--mode"], [mode.value for mode in Mode], what="mode")),
         ttr_s=number_of(words["--ttr"], what="time to refresh in seconds", lowest=TTR_MIN_S, highest=TTR_MAX_S),
-        on_demand=words.get("--on-demand", False),
+        on_demand=words["--on-demand"],
     )
 
 

@@ -69,6 +69,7 @@ Options:
   --topology=WHICH   Who is whose neighbour for searches and news: mesh, star, ring, line, grid or random:K; or a file with
                      a line `name,neighbour,...` for each peer; random:4 if not given
   --neighbours=LIST  The neighbours by address, ip:port with commas between; then no tracker is needed
+  --on-demand        List everything, but fetch only what `gsync get` names; `gsync free` drops it here again
   --mode=MODE        How copies are kept honest: push, pull, lazy, hybrid or passive; see `gsync mode` [default: hybrid]
   --ttr=S            For how many seconds others believe what was made here [default: 120]
   --json             One JSON object a line on stdout instead of words

@@ -29,6 +29,9 @@ class Displaced(Enum):
     CONFLICT_COPY = "conflict copy"
     """It lost a conflict: it stays in the folder under its conflict name."""
 
+    NOWHERE = "nowhere"
+    """Somebody else keeps the same: it is let go, a moment after it went to the trash."""
+
 
 class Fetch(Struct, frozen=True, kw_only=True, gc=False):
     """Bring this offer's content and put it in place of `expected` (None: of nothing).

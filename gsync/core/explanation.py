@@ -76,11 +76,17 @@ def explain(
         elsewhere=_elsewhere(offer),
         agreed=_agreed(agreed, local),
         deleted=_deletion(tombstone, held=held),
-        plan="" if rule else planned(action),
+        plan="" if rule else _plan(action, view, path),
         waiting="held back until `gsync release`" if held else waiting,
         ignored_by=rule,
         failure=failure,
     )
+
+
+def _plan(action: Action | None, view: View, path: RelPath) -> str:
+    if action is None and state_of(path, view) is State.ABSENT:
+        return "nothing: this folder is kept on demand, and it comes with `gsync get`"
+    return planned(action)
 
 
 def planned(action: Action | None) -> str:
@@ -118,6 +124,8 @@ def _displaces(expected: FileMeta | None, displaced: Displaced) -> str:
     match displaced:
         case Displaced.TRASH:
             return "; what stands here goes to the trash"
+        case Displaced.NOWHERE:
+            return "; what stands here is let go, because others have it"
         case Displaced.UNSEEN_TRASH:
             return "; what stands here was never agreed with anybody, and goes to the trash for the full time"
         case Displaced.CONFLICT_COPY:

@@ -24,10 +24,10 @@ class Stance(NamedTuple):
 class Member:
     """A native peer: its bit among holders, and how many records it holds.
 
-    Of these `right` are what is told, and `astray` something else, deletions aside.
+    Of these `right` are what is told, and `astray` something else, deletions aside. One with `part` need not hold everything.
     """
 
-    __slots__ = ("astray", "bit", "peer", "records", "right")
+    __slots__ = ("astray", "bit", "part", "peer", "records", "right")
 
     def __init__(self, peer: PeerId, bit: int) -> None:
         self.peer = peer
@@ -35,6 +35,7 @@ class Member:
         self.records = 0
         self.right = 0
         self.astray = 0
+        self.part = False
 
 
 class Members:
@@ -52,6 +53,11 @@ class Members:
         place = next((place for place, member in enumerate(self._by_place) if member is None), len(self._by_place))
         self._by_peer[peer] = member = Member(peer, 1 << place)
         self._by_place[place : place + 1] = [member]
+        self._is_laggard_known = False
+
+    def hold_a_part(self, peer: PeerId) -> None:
+        """It keeps its folder on demand."""
+        self._by_peer[peer].part = True
         self._is_laggard_known = False
 
     def leave(self, peer: PeerId) -> None:
@@ -88,10 +94,11 @@ class Members:
         self._is_laggard_known = False
 
     def laggard(self) -> PeerId | None:
-        """The first one that does not hold all that lives, or holds something else; a deletion need not be known to whoever has
-        nothing there."""
+        """The first one that holds something else than what is told, or not all that lives, though it is to; a deletion need not be
+        known to whoever has nothing there."""
         if not self._is_laggard_known:
-            lags = (member for member in self._by_peer.values() if member.astray or member.right != self._living)
+            members = self._by_peer.values()
+            lags = (one for one in members if one.astray or (one.right != self._living and not one.part))
             self._laggard, self._is_laggard_known = next(lags, None), True
         return None if self._laggard is None else self._laggard.peer
 

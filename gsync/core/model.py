@@ -142,6 +142,10 @@ class LongTree(Mapping[RelPath, V_co]):
     def labelled(self, label: str = "") -> Sequence[RelPath]:
         """The paths whose value has this label, or any; that of an offer is the path that it was renamed from."""
 
+    @abstractmethod
+    def beneath(self, directory: RelPath) -> Sequence[RelPath]:
+        """The paths in `directory`, at any depth."""
+
 
 LocalTree = Mapping[RelPath, FileMeta]
 BuriedTree = Mapping[RelPath, Tombstone]

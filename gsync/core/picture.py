@@ -31,7 +31,7 @@ Seen = tuple[FileMeta | None, Tombstone | None, Offer | None, Version | None]
 class Picture:
     """What stands here, what was deleted here, what others offer, and what was agreed."""
 
-    __slots__ = ("_named", "_offered", "_sorted", "buried", "local", "pause", "remote", "synced")
+    __slots__ = ("_named", "_offered", "_sorted", "_sorted_offers", "buried", "local", "pause", "remote", "synced")
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class Picture:
         self.synced = synced
         self.pause = pause
         self._sorted: Sequence[RelPath] | None = None
+        self._sorted_offers: Sequence[RelPath] | None = None
         self._named: dict[RelPath, set[RelPath]] | None = None
         self._offered: dict[RelPath, list[RelPath]] | None = None
 
@@ -64,12 +65,15 @@ class Picture:
         """What stands here in `directory`, at any depth, in path order."""
         if self._sorted is None:
             self._sorted = sorted(self.local)
-        start = bisect_left(self._sorted, directory + "/")
-        for at in paused(range(start, len(self._sorted)), self.pause):
-            path = self._sorted[at]
-            if not path.is_beneath(directory):
-                return
-            yield path
+        yield from paused(beneath(self._sorted, directory), self.pause)
+
+    def offered_beneath(self, directory: RelPath) -> Iterable[RelPath]:
+        """What others offer in `directory`, at any depth, deletions too."""
+        if isinstance(self.remote, LongTree):
+            return self.remote.beneath(directory)
+        if self._sorted_offers is None:
+            self._sorted_offers = sorted(self.remote)
+        return beneath(self._sorted_offers, directory)
 
     def renamed(self, path: RelPath) -> Record | None:
         """What stands at `path` here, or else is offered there, if its last step was a rename."""
@@ -100,3 +104,11 @@ class Picture:
                 if offer.record is not None and offer.record.moved_from is not None:
                     self._offered.setdefault(offer.record.moved_from, []).append(path)
         return self._offered.get(source, ())
+
+
+def beneath(paths: Sequence[RelPath], directory: RelPath) -> Iterator[RelPath]:
+    """Those of `paths`, which are in order, that lie in `directory`."""
+    for at in range(bisect_left(paths, directory + "/"), len(paths)):
+        if not paths[at].is_beneath(directory):
+            return
+        yield paths[at]

@@ -24,7 +24,8 @@ the synced tree has the version that stands here, "seen" that whoever made the o
     live             same content, CONCURRENT   Adopt at the join
     live             other content, CONCURRENT  Fetch, MakeDirectory or MakeLink at the join; ours is kept as a conflict copy
 
-A peer that only sends takes nothing of it but an Adopt that changes nothing on its disk.
+A peer that only sends takes nothing of it but an Adopt that changes nothing on its disk. In a folder on demand nothing is placed
+where nothing stands, unless it is wanted, or is what stands here under another name (core/demand.py).
 
 Across paths: renames are done as renames (core/relocations.py), and edits follow them (core/moved_edits.py); a directory goes
 only with all that is in it; a file that stands where others have a directory with something in it makes room (so whoever tells
@@ -56,6 +57,7 @@ from gsync.core.actions import (
     Remove,
 )
 from gsync.core.classic_offers import FUTURE_TOLERANCE_S, take_classic
+from gsync.core.demand import as_wanted, covered_names
 from gsync.core.ignore import is_ignored
 from gsync.core.model import (
     BuriedTree,
@@ -92,6 +94,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     receives: bool = True
     ignored: Callable[[RelPath, Kind], bool] = is_ignored
     """What the rules of this folder leave alone."""
+    wants: Callable[[RelPath], bool] | None = None
+    """What is to come although it is not here; None for all: the folder is not kept on demand."""
 
 
 def plan(
@@ -124,11 +128,15 @@ def plan(
     asked |= _waiting_directories(above, picture) | renamed_directories(above, picture)
     asked |= carried_names(asked, picture)
     asked |= split_names(asked, picture) | old_names(asked, picture)
+    if policy.wants is not None:
+        asked |= covered_names(asked, picture)
     actions = {path: action for path in paused(asked, pause) if (action := decide(path)) is not None}
     if policy.receives:
         actions = with_moved_edits(actions, asked, picture, decide, policy.author)
         actions = with_renames(actions, picture, decide)
         actions = _with_room(_with_directories_last(actions, picture, decide), picture, decide, policy.author)
+        if policy.wants is not None:
+            actions = as_wanted(actions, asked, picture, decide, wants=policy.wants, author=policy.author)
     moments = seen.items() if pause is not no_pause else ()
     changed = {path for path, then in paused(moments, pause) if picture.at(path) != then}
     if not changed:

@@ -108,6 +108,9 @@ class Registry:
         """A new native peer has come; it holds nothing."""
         self._members.enter(peer)
 
+    def hold_a_part(self, peer: PeerId) -> None:
+        self._members.hold_a_part(peer)
+
     def announce(self, peer: PeerId, records: Iterable[Record], *, pause: Pause = no_pause) -> Admission:
         """Let `peer` hold these records, each instead of what it held of that path. Costs some ten microseconds a record.
 

@@ -10,6 +10,7 @@ kept: each picture is made when somebody asks. Made by whoever fulfils `web.cont
     EDITED     newer here than what was agreed, or than what the others have
     STALE      newer elsewhere
     MISSING    others have it, and it is not here
+    ABSENT     the same, in a folder on demand: it comes when somebody gets it
     FETCHING   on its way
     CONFLICT   the copy of an edit that lost against another one; a person must choose
     DELETED    deleted, and the deletion is known
@@ -40,6 +41,7 @@ class State(StrEnum):
     EDITED = "edited"
     STALE = "stale"
     MISSING = "missing"
+    ABSENT = "absent"
     FETCHING = "fetching"
     CONFLICT = "conflict"
     DELETED = "deleted"

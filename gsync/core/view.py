@@ -66,6 +66,8 @@ class View(Struct, frozen=True, kw_only=True):
     """Deletions that are held back."""
     ignored_by: Callable[[RelPath, Kind], str] = nothing_ignored
     """The rule that leaves a path alone, in its own spelling; "" where none does."""
+    on_demand: bool = False
+    """Whether what is not here is not to be here either, unless somebody gets it."""
 
 
 def state_of(path: RelPath, view: View) -> State:
@@ -80,7 +82,7 @@ def state_of(path: RelPath, view: View) -> State:
     if view.ignored_by(path, offer.record.kind if offer and offer.record else Kind.FILE):
         return State.IGNORED
     if offer is not None and not offer.is_deletion and not _knows(view.buried.get(path), offer):
-        return State.MISSING
+        return State.ABSENT if view.on_demand else State.MISSING
     return State.DELETED
 
 

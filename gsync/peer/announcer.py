@@ -229,6 +229,7 @@ class Announcer:
             on_records=self._hear_records,
             on_names=self._on_names,
             new_tree=self._trees.new_tree,
+            part=self._trees.on_demand,
         )
 
     def _hear_directory(self, directory: DirectoryResponse, own_end: Endpoint) -> None:

@@ -26,6 +26,7 @@ from gsync.storage.downloads import (
     Change,
     ConflictCopy,
     Download,
+    Freed,
     Moved,
     NewDirectory,
     NewLink,
@@ -266,15 +267,19 @@ class Applier:
                 self._trees.note_local({outcome.path: outcome.tombstone})
                 self._trees.synced[outcome.path] = outcome.tombstone.version
                 moved.append(outcome.path)
+            case Freed():
+                self._trees.note_local({}, gone=[outcome.path])
+                self._trees.synced[outcome.path] = outcome.version
+                moved.append(outcome.path)
             case Moved():
                 entries: dict[RelPath, Entry] = {**outcome.buried, **outcome.entries}
                 self._trees.note_local(entries)
                 self._trees.synced.update({path: entry.version for path, entry in entries.items()})
                 moved += [*outcome.entries, *outcome.buried]
-        if isinstance(outcome, Published | Released | Removed) and outcome.conflict_copy is not None:
+        if isinstance(outcome, Published | Released | Removed | Freed) and outcome.conflict_copy is not None:
             self._keep(outcome.path, outcome.conflict_copy)
             moved.insert(0, outcome.conflict_copy[0])
-        if isinstance(outcome, Published | Released | Removed) and outcome.remark:
+        if isinstance(outcome, Published | Released | Removed | Freed) and outcome.remark:
             self._events.tell(Trouble(what=f"{outcome.path}: {outcome.remark}"))
         return moved
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+
+from gsync.core.model import Source
+from gsync.core.schedule import FetchQueue
 from gsync.errors import (
     ConnectFailed,
     CutShort,
@@ -12,8 +17,11 @@ from gsync.errors import (
     StorageError,
     TransportError,
 )
+from gsync.net.clock import Clock
 from gsync.peer.events import Cause
 from gsync.peer.fetcher import NotThere
+
+log = logging.getLogger(__name__)
 
 
 class Unvouched(TransportError):
@@ -51,3 +59,14 @@ def cause_of(error: FetchError) -> Cause:
             return Cause.EMPTY
         case NotThere():
             return Cause.GONE
+
+
+def blaming(queue: FetchQueue, clock: Clock) -> Callable[[Source, FetchError], None]:
+    """What is done when one of several sources of a large file failed; the others go on."""
+
+    def blame(source: Source, error: FetchError) -> None:
+        log.info("fetch.source_failed source=%s reason=%s", source.endpoint, error)
+        if isinstance(error, TransportError | ProtocolError):
+            queue.blame(source.endpoint, now=clock.monotonic())
+
+    return blame

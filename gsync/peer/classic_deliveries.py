@@ -24,7 +24,7 @@ from gsync.peer.fetcher import Fetcher, NotThere, Received
 from gsync.peer.intake import abandon
 from gsync.peer.outcomes import REMEMBERED, Outcomes
 from gsync.peer.voucher import Voucher
-from gsync.storage.downloads import Download, Moved, Overtaken, Published, Removed, Unpublished
+from gsync.storage.downloads import Download, Freed, Moved, Overtaken, Published, Removed, Unpublished
 from gsync.storage.filesystem import Folder
 
 _NS = 10**9
@@ -145,7 +145,7 @@ class ClassicDeliveries:
                 self._replan([fetch.path])
             case Unpublished(error=error):
                 raise error
-            case Removed() | Moved():
+            case Removed() | Freed() | Moved():
                 raise AssertionError("a download is neither a removal nor a move")
             case unreachable:
                 assert_never(unreachable)

@@ -34,6 +34,7 @@ from gsync.net.breathing import breathe
 from gsync.net.clock import Clock
 from gsync.peer import events as ev
 from gsync.peer.applier import Applier
+from gsync.peer.demand import Demand
 from gsync.peer.event_log import EventLog
 from gsync.peer.hearing import Hearing
 from gsync.peer.indexer import Indexer
@@ -97,6 +98,7 @@ class PeerControls(OverlayOrders):
         stop: Callable[[], None],
         links: Links,
         overlay: Overlay | None,
+        demand: Demand,
         hearing: Hearing,
     ) -> None:
         super().__init__(
@@ -107,6 +109,8 @@ class PeerControls(OverlayOrders):
             workers=workers,
             clock=clock,
             failure=syncer.outcomes.last_failure,
+            demand=demand,
+            replan=syncer.replan,
         )
         self._facts = facts
         self._trees = trees
@@ -240,6 +244,7 @@ class PeerControls(OverlayOrders):
             fetching=self._syncer.fetching(),
             held=self._indexer.held,
             ignored_by=self._indexer.rule_for,
+            on_demand=trees.on_demand,
         )
 
     def _judged_by(self, laggard: str) -> Settled:

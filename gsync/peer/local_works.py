@@ -30,6 +30,7 @@ from gsync.peer.trees import Trees
 from gsync.storage.downloads import (
     Adjustment,
     Change,
+    Freed,
     Moved,
     NewDirectory,
     NewLink,
@@ -179,7 +180,7 @@ class LocalWorks:
     def _ended(self, change: Change, outcome: Outcome) -> None:
         self._busy.discard(change.path)
         match outcome:
-            case Published() | Removed() | Moved():
+            case Published() | Removed() | Freed() | Moved():
                 self._failures.pop(change.path, None)
                 if change.path not in self._tidied:
                     self._tell(change, outcome)
@@ -201,7 +202,7 @@ class LocalWorks:
             paths |= dict.fromkeys([change.source, *change.entries, *change.buried])
         return list(paths)
 
-    def _tell(self, change: Change, outcome: Published | Removed | Moved) -> None:
+    def _tell(self, change: Change, outcome: Published | Removed | Freed | Moved) -> None:
         match change:
             case Removal():
                 self._events.tell(ev.FileDeleted(path=change.path))

@@ -24,7 +24,7 @@ from gsync.peer.causes import FetchError
 from gsync.peer.fetcher import NotThere
 from gsync.peer.intake import Content
 from gsync.peer.outcomes import Outcomes
-from gsync.storage.downloads import Download, Moved, Outcome, Overtaken, Published, Removed, Unpublished
+from gsync.storage.downloads import Download, Freed, Moved, Outcome, Overtaken, Published, Removed, Unpublished
 from gsync.storage.filesystem import Staged
 
 
@@ -136,7 +136,7 @@ class NativeDeliveries:
                 self._hint([fetch.path])
             case Unpublished(error=error):
                 self._outcomes.fetch_failed(fetch.path, source, Blame.PATH, error)
-            case Removed() | Moved():
+            case Removed() | Freed() | Moved():
                 raise AssertionError("a download is neither a removal nor a move")
             case unreachable:
                 assert_never(unreachable)

@@ -19,6 +19,7 @@ from gevent.lock import BoundedSemaphore
 
 from gsync.core.model import FileMeta, Kind
 from gsync.core.names import RelPath
+from gsync.core.promises import Promises
 from gsync.errors import FileChanged, NameRefused, RemoteProtocolError, StorageError
 from gsync.net.breathing import breathe
 from gsync.net.clock import Clock
@@ -35,6 +36,8 @@ from gsync.wire.native import (
     Busy,
     Get,
     GetBlocks,
+    Keep,
+    Kept,
     OnPeerLink,
     Ping,
     Pong,
@@ -86,6 +89,7 @@ class NativeServer:
         clock: Clock,
         uplink: Throttle | None = None,
         on_hello: OnHello | None = None,
+        promises: Promises | None = None,
     ) -> None:
         self._folder = folder
         self._trees = trees
@@ -93,6 +97,7 @@ class NativeServer:
         self._clock = clock
         self._uplink = uplink
         self._on_hello = on_hello
+        self._promises = promises or Promises()
         self._links: Counter[str] = Counter()
 
     def serve(
@@ -135,6 +140,8 @@ class NativeServer:
         match question:
             case Ping():
                 answers.say(Pong(id=question.id))
+            case Keep():
+                answers.say(Kept(id=question.id, ok=self._keeps(question)))
             case Get() | GetBlocks():
                 with _a_place(places, before_waiting=answers.flush) as has_place:
                     if not has_place:
@@ -145,6 +152,21 @@ class NativeServer:
                         self._give_list(answers, question)
             case _:
                 raise RemoteProtocolError(f"a {type(question).__name__} that answers nothing")
+
+    def _keeps(self, question: Keep) -> bool:
+        """Whether it stands here as the index knows it, and stays: then that is promised."""
+        try:
+            path = RelPath.parse(question.p)
+            meta, there = self._trees.local.get(path), self._folder.fingerprint(path)
+        except (NameRefused, StorageError):
+            return False
+        if meta is None or there is None or (meta.kind, meta.digest) != (there.kind, question.d):
+            return False
+        if meta.version.vector() != question.v:
+            return False
+        if meta.kind is not Kind.DIRECTORY and not (meta.digest and there.same_content_as(meta.fingerprint)):
+            return False
+        return self._promises.promise(path, now=self._clock.monotonic())
 
     def _give(self, answers: _Answers, question: Get) -> None:
         for number, want in enumerate(question.wants):

@@ -48,7 +48,7 @@ UNTOLD_MAX: Final = 10_000
 LOST_S: Final = 10.0
 """After a lost link, or something that was missed, no copy is believed for longer, unasked."""
 
-OnOffers = Callable[[Mapping[RelPath, Offer | None], bool], None]
+OnOffers = Callable[[Mapping[RelPath, Offer | None]], None]
 
 
 class Overlay:
@@ -220,7 +220,7 @@ class Overlay:
                 return
             if known.record == record:
                 sources = tuple(dict.fromkeys((*sources, *known.sources)))
-        self._offer({record.path: Offer(version=record.version, sources=sources, record=record)}, False)
+        self._offer({record.path: Offer(version=record.version, sources=sources, record=record)})
 
     def poke(self) -> None:
         """Something may be due earlier now."""

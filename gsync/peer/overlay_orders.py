@@ -16,13 +16,14 @@ from gsync.core.blocks import digest_of_bytes
 from gsync.core.copies import CopyState, Mode
 from gsync.core.flood import QUERY_TTL, TTL_MAX, by_preference
 from gsync.core.hits import CopySeen, FoundCopy, Got, OverlaySeen, Refreshed
-from gsync.core.model import Kind
-from gsync.core.names import PeerName, RelPath
+from gsync.core.model import Kind, Source
+from gsync.core.names import Endpoint, PeerName, RelPath
 from gsync.core.topology import Shape
 from gsync.core.versions import Order, Version, compare_vectors
 from gsync.errors import ConfigError, ProtocolError, StorageError, TransportError, UnknownName, WrongContent
 from gsync.net.clock import Clock
 from gsync.peer.applier import Applier
+from gsync.peer.demand import Demand, Freer
 from gsync.peer.link import Use, answer_to
 from gsync.peer.links import Links
 from gsync.peer.overlay import Overlay
@@ -65,6 +66,8 @@ class OverlayOrders:
         workers: Workers,
         clock: Clock,
         failure: Callable[[RelPath], str | None],
+        demand: Demand,
+        replan: Callable[[list[RelPath]], None],
     ) -> None:
         self._overlay = overlay
         self._trees = trees
@@ -73,6 +76,17 @@ class OverlayOrders:
         self._workers = workers
         self._clock = clock
         self._failure = failure
+        self._demand = demand
+        self._replan = replan
+        self._freer = Freer(
+            demand=demand,
+            trees=trees,
+            applier=applier,
+            links=links,
+            clock=clock,
+            holders=self._others_with,
+            relist=overlay.offer if overlay is not None else lambda record, sources: None,
+        )
 
     def search(self, pattern: str, *, ttl: int = QUERY_TTL, wait_s: float = 2.0) -> Iterator[FoundCopy]:
         """Copies of this name, or of names that match this pattern, as hits come in; what is here first."""
@@ -86,14 +100,13 @@ class OverlayOrders:
         overlay = self._required()
         if output:
             self._workers.run(Pool.DISK, output_path, output, names)  # before anything travels
-        return (self._get(overlay, name, holder, output, names) for name in names)
+        if output or not self._demand.is_on:
+            return (self._get(overlay, name, holder, output, names) for name in names)
+        return self._get_wished(overlay, self._demand.beneath(names), holder)
 
     def free(self, names: Sequence[RelPath]) -> Iterator[Got]:
-        """Refused: a mirrored folder holds everything."""
-        self._required()
-        raise ConfigError(
-            "this folder is not kept on demand: it holds everything", advice="gsync <ip> <port> --on-demand"
-        )
+        """Let go what is here of these names, here and nowhere else; refused where a folder is not kept on demand."""
+        return self._freer.free(names)
 
     def refresh(self, names: Sequence[RelPath]) -> Iterator[Refreshed]:
         """Ask now whether these copies, or all if none is named, are still what their origins have."""
@@ -185,6 +198,36 @@ class OverlayOrders:
             return Got(path=name, size=best.record.size)
         return self._get_here(overlay, found)
 
+    def _get_wished(self, overlay: Overlay, names: Sequence[RelPath], holder: PeerName | None) -> Iterator[Got]:
+        """All of them are wanted at once, and told of one by one."""
+        self._demand.wish(names)
+        try:
+            self._replan(list(names))
+            for name in names:
+                offer = self._trees.remote.get(name)
+                if holder is not None or offer is None or offer.is_deletion or not offer.sources:
+                    yield self._get(overlay, name, holder, "", names)
+                else:
+                    is_here = name in self._trees.local
+                    yield self._await(overlay, name, offer.version, None if is_here else self._called(offer.sources[0]))
+        finally:
+            self._demand.unwish(names)
+            self._replan(list(names))  # what nobody waits for any more is not fetched
+
+    def _called(self, source: Source) -> PeerName:
+        """The name of a neighbour, the address of anybody else."""
+        seen = self._overlay.neighbours.seen() if self._overlay is not None else ()
+        names = [one.name for one in seen if one.endpoint == source.endpoint]
+        return names[0] if names else PeerName(str(source.endpoint))
+
+    def _others_with(self, path: RelPath) -> Iterator[Endpoint]:
+        """Who may have it: the neighbours, and who answers a search with it."""
+        if self._overlay is not None:
+            yield from (one.endpoint for one in self._overlay.neighbours.seen() if one.is_up and one.endpoint)
+            for one in self._best(self._overlay, path, None):
+                if one.source is not None:
+                    yield one.source.endpoint
+
     def _best(self, overlay: Overlay, name: RelPath, holder: PeerName | None) -> tuple[HeardOf, ...]:
         """Who has the best version of it, the first choice first; nobody else than `holder` if one is named."""
         found: list[HeardOf] = []
@@ -203,20 +246,24 @@ class OverlayOrders:
         path, version = best.record.path, best.record.version
         if best.origin is not None:
             overlay.standings.told(path, best.origin, best.ttr_s)
+        overlay.offer(best.record, tuple(one.source for one in found if one.source is not None))
+        return self._await(overlay, path, version, best.holder)
+
+    def _await(self, overlay: Overlay, path: RelPath, version: Version, holder: PeerName | None) -> Got:
+        """Until this version stands in the folder, or it is known why not."""
         deadline = self._clock.monotonic() + GET_S
         changed = overlay.await_change(path)
         try:
-            overlay.offer(best.record, tuple(one.source for one in found if one.source is not None))
             while self._clock.monotonic() < deadline:
                 meta = self._trees.local.get(path)
                 if meta is not None and compare_vectors(meta.version, version) in (Order.SAME, Order.NEWER):
-                    return Got(path=path, holder=best.holder, size=meta.fingerprint.size)
+                    return Got(path=path, holder=holder, size=meta.fingerprint.size)
                 if not changed.wait(LOOK_S) and (reason := self._failure(path)):
-                    return Got(path=path, holder=best.holder, reason=reason)
+                    return Got(path=path, holder=holder, reason=reason)
                 changed.clear()
         finally:
             overlay.let_go(path, changed)
-        return Got(path=path, holder=best.holder, reason=f"it did not come within {GET_S:.0f} s")
+        return Got(path=path, holder=holder, reason=f"it did not come within {GET_S:.0f} s")
 
     def _get_elsewhere(self, found: Sequence[HeardOf], output: str) -> Got:
         reason = "it is here only, in the folder"

@@ -7,7 +7,6 @@ done what it can.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
@@ -15,12 +14,11 @@ from typing import Final
 from gevent.event import Event
 
 from gsync.core.backoff import Random
-from gsync.core.model import Offer, Source, Tombstone
+from gsync.core.model import Offer, Tombstone
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.planner import Policy
 from gsync.core.schedule import FetchQueue
 from gsync.core.versions import Version
-from gsync.errors import ProtocolError, TransportError
 from gsync.net.clock import Clock
 from gsync.net.lag import LoopLag
 from gsync.net.tasks import TaskGroup
@@ -29,8 +27,9 @@ from gsync.net.transport import Network
 from gsync.peer.announcer import Announcer
 from gsync.peer.applier import Applier
 from gsync.peer.block_lists import BlockLists
-from gsync.peer.causes import FetchError
+from gsync.peer.causes import blaming
 from gsync.peer.controls import Facts, PeerControls
+from gsync.peer.demand import Demand
 from gsync.peer.events import Events, PeerServing
 from gsync.peer.fetcher import Fetcher
 from gsync.peer.hearing import Hearing
@@ -59,8 +58,6 @@ from gsync.storage.settling import Settler
 from gsync.storage.spilled import Spilled
 from gsync.storage.watcher import Watcher
 from gsync.storage.workers import Pool, Workers
-
-log = logging.getLogger(__name__)
 
 ACCEPTING: Final = CONNECTIONS + 64
 """What the listener takes in; the uploader drops the oldest idle ones down to CONNECTIONS, so the door never blocks."""
@@ -96,7 +93,8 @@ class Peer:
         self._index = index
         known = index.load()
         self._voice = Voice()
-        self._trees = Trees(known.local, known.synced, known.buried, tells_edits=settings.sends, new_tree=new_tree)
+        self._trees = Trees.of(known, sends=settings.sends, on_demand=settings.on_demand, new_tree=new_tree)
+        self._demand = Demand(self._trees)
         self._warner = NameWarner(self._trees, events)
         self._warner.look(self._trees.local)
         self._queue = FetchQueue(limit=settings.fetches, rng=rng)
@@ -110,12 +108,19 @@ class Peer:
             clock=clock,
             rng=rng,
             port=lambda: self._own_endpoint().port,
-            offer=self._offered,
+            offer=lambda offers: self._hearing.records_came(offers, False),
             voice=self._voice,
             load=lambda: self._uploader.serving,
         )
-        greet = self.overlay.neighbours.serve if self.overlay else None
-        native = NativeServer(folder=folder, trees=self._trees, lists=lists, clock=clock, uplink=uplink, on_hello=greet)
+        native = NativeServer(
+            folder=folder,
+            trees=self._trees,
+            lists=lists,
+            clock=clock,
+            uplink=uplink,
+            on_hello=self.overlay.neighbours.serve if self.overlay else None,
+            promises=self._demand.promises,
+        )
         self._uploader = Uploader(
             folder=folder, trees=self._trees, native=None if settings.classic else native, uplink=uplink
         )
@@ -180,7 +185,7 @@ class Peer:
                 lists=lists,
                 workers=workers,
                 clock=clock,
-                on_failed=self._source_failed,
+                on_failed=blaming(self._queue, clock),
             ),
             author=known.author,
             policy=self._policy,
@@ -254,6 +259,7 @@ class Peer:
             stop=self.stop,
             links=self._links,
             overlay=self.overlay,
+            demand=self._demand,
             hearing=self._hearing,
         )
 
@@ -300,20 +306,12 @@ class Peer:
             author=self._index.author,
             receives=self._settings.receives,
             ignored=self._indexer.is_ignored,
+            wants=self._demand.wants,
         )
 
     def _own_endpoint(self) -> Endpoint:
         assert self._serving is not None
         return self._serving
-
-    def _source_failed(self, source: Source, error: FetchError) -> None:
-        """One of several sources of a large file failed; the others go on."""
-        log.info("fetch.source_failed source=%s reason=%s", source.endpoint, error)
-        if isinstance(error, TransportError | ProtocolError):
-            self._queue.blame(source.endpoint, now=self._clock.monotonic())
-
-    def _offered(self, offers: Mapping[RelPath, Offer | None], is_everything: bool) -> None:
-        self._hearing.records_came(offers, is_everything)
 
     def _source_answered(self) -> None:
         self._syncer.wake()

@@ -162,7 +162,7 @@ class Scanning:
                 return None
             self.holding.back(answer.back)
             busy = self._settling.pending if paths is None else frozenset[RelPath]()
-            changes = answer.changes.without(self._touched | busy)
+            changes = self._trees.unknowing(answer.changes, self._index.author).without(self._touched | busy)
             changes = changes.without(self._hold_back(changes))
             self._record(changes)
             changes = changes.without(self._touched)

@@ -124,12 +124,13 @@ class Standings:
 
     def known(self) -> Iterator[Record]:
         """The newest that is known of each path, told by whomever; a deletion, too."""
-        trees, heard = self._trees, self._fresh.hearsay
-        for paths in (trees.local, trees.buried, trees.remote, heard.paths()):
-            for path in tuple(paths):
-                is_done = paths is not trees.local and path in trees.local
-                record = None if is_done else self.newest(path)
+        done: set[RelPath] = set()
+        for paths in (self._trees.remote, self._trees.local, self._trees.buried, self._fresh.hearsay.paths()):
+            # The remote tree is walked from row to row, and may change meanwhile; the others must not.
+            for path in paths if paths is self._trees.remote else tuple(paths):
+                record = None if path in done else self.newest(path)
                 if record is not None:
+                    done.add(path)
                     yield record
 
     def newest(self, path: RelPath) -> Record | None:

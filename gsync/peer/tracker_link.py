@@ -98,10 +98,12 @@ class TrackerLink:
         on_records: OnRecords,
         on_names: OnNames = lambda names: None,
         new_tree: Callable[[], MutableMapping[RelPath, Offer]] = dict,
+        part: bool = False,
     ) -> None:
         self._stream = stream
         self._author = author
         self._name = name
+        self._part = part
         self._clock = clock
         self._on_records = on_records
         self._on_names = on_names
@@ -270,7 +272,7 @@ class TrackerLink:
     # Writing
 
     def _speak(self) -> None:
-        self._send(Join(author=self._author, name=self._name))
+        self._send(Join(author=self._author, name=self._name, part=self._part))
         while True:
             self._send(self._outbox.next())
 

@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from gsync.core.actions import Plan
+from gsync.core.demand import unknowing
+from gsync.core.diff import Changes
 from gsync.core.model import Entry, FileMeta, Kind, Offer, Record, Tombstone
 from gsync.core.names import RelPath
 from gsync.core.pausing import Pause, no_pause, paused
@@ -19,6 +21,7 @@ from gsync.core.planner import Policy, plan
 from gsync.core.records import looks_the_same, record_of
 from gsync.core.versions import Version
 from gsync.peer.sweep import Sweep
+from gsync.storage.index import Contents
 from gsync.storage.offer_rows import offer_tree
 from gsync.storage.spilled import Spilled
 from gsync.wire.requests import SortedNames
@@ -43,6 +46,8 @@ class Trees:
         self._local = dict(local)
         self._buried = dict(buried or {})
         self._tells_edits = tells_edits
+        self.on_demand = False
+        """Whether they agree with others although most is not here."""
         self._by_digest: dict[str, set[RelPath]] = {}
         self._children: Counter[RelPath] = Counter()
         for path, meta in self._local.items():
@@ -54,6 +59,13 @@ class Trees:
         self.remote = new_tree()
         self._unnamed: set[RelPath] = set()
         self.generation = 0
+
+    @classmethod
+    def of(cls, known: Contents, *, sends: bool, on_demand: bool, new_tree: Callable[[], Spilled[Offer]]) -> Trees:
+        """Those of a folder of which the index knew this."""
+        trees = cls(known.local, known.synced, known.buried, tells_edits=sends, new_tree=new_tree)
+        trees.on_demand = on_demand
+        return trees
 
     @property
     def local(self) -> Mapping[RelPath, FileMeta]:
@@ -162,6 +174,8 @@ class Trees:
             if is_ignored(path, offer.record.kind if offer.record is not None else Kind.FILE):
                 continue
             entry: Entry | None = self._local.get(path) or self._buried.get(path)
+            if self._may_be_absent(path, offer):
+                continue
             if entry is None or not _is_what_is_offered(path, entry, offer):
                 return False
             offered += isinstance(entry, FileMeta)
@@ -171,6 +185,8 @@ class Trees:
         """The first half of that: all that one can know through a classic tracker, which does not say who has what is here."""
         for path, offer in paused(self.remote.items(), pause):
             entry = self._local.get(path) or self._buried.get(path)
+            if self._may_be_absent(path, offer):
+                continue
             if not is_ignored(path, Kind.FILE) and (entry is None or not _is_what_is_offered(path, entry, offer)):
                 return False
         return True
@@ -184,6 +200,17 @@ class Trees:
     def has_children(self, path: RelPath) -> bool:
         """Whether something that is synced stands in the directory `path`."""
         return self._children[path] > 0
+
+    def unknowing(self, changes: Changes, author: str) -> Changes:
+        """`changes`, in which what was made in a folder on demand knows nothing of what was absent under its name."""
+        if not self.on_demand:
+            return changes
+        return unknowing(
+            changes, local=self._local, buried=self._buried, remote=self.remote, synced=self.synced, author=author
+        )
+
+    def _may_be_absent(self, path: RelPath, offer: Offer) -> bool:
+        return self.on_demand and path not in self._local and not offer.is_deletion
 
     def _is_settled(self, path: RelPath, offer: Offer, before: Offer | None) -> bool:
         """Whether what is offered stands here just so and was agreed, and no rename hangs on it: no plan would do anything.

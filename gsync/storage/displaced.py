@@ -5,6 +5,7 @@
     what the planner saw                 TRASH           the trash, superseded
     what the planner saw                 UNSEEN_TRASH    the trash, unseen
     what the planner saw                 CONFLICT_COPY   its conflict name, with its own version
+    what the planner saw                 NOWHERE         the trash, unseen, from where limbo.py lets it go
     anything else: an edit nobody saw    any             its conflict name, as one more edit of ours
     a conflict copy, its name taken
       by the same content                               the trash, superseded: it is in the folder already

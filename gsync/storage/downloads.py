@@ -1,6 +1,6 @@
 """What goes into the publisher and what comes out of it: the changes to a folder, and their outcomes.
 
-A `Download` brings content; the others bring none: `NewDirectory`, `NewLink`, `Removal`, `Adjustment`, `Relocation`.
+A `Download` brings content; the others bring none: `NewDirectory`, `NewLink`, `Removal`, `Freeing`, `Adjustment`, `Relocation`.
 """
 
 from __future__ import annotations
@@ -82,6 +82,13 @@ class Removal(Struct, frozen=True, kw_only=True, gc=False):
     displaced: Displaced = Displaced.TRASH
 
 
+class Freeing(Struct, frozen=True, kw_only=True, gc=False):
+    """`expected` is to go from `path` here, and nowhere else: somebody else keeps the same. A directory only if it is empty."""
+
+    path: RelPath
+    expected: FileMeta
+
+
 class Adjustment(Struct, frozen=True, kw_only=True, gc=False):
     """The content at `path` is right already; mtime (None: it stays), exec bit (None: it stays) and version move."""
 
@@ -105,7 +112,7 @@ class Relocation(Struct, frozen=True, kw_only=True, gc=False):
     buried: Mapping[RelPath, Tombstone] = field(default_factory=dict)
 
 
-Change = Download | NewDirectory | NewLink | Removal | Adjustment | Relocation
+Change = Download | NewDirectory | NewLink | Removal | Freeing | Adjustment | Relocation
 
 
 class Placed(Struct, frozen=True, kw_only=True, gc=False):
@@ -133,6 +140,20 @@ class Removed(Struct, frozen=True, kw_only=True, gc=False):
 
     path: RelPath
     tombstone: Tombstone
+    conflict_copy: ConflictCopy | None = None
+    """Where it was kept, when a program that had it open wrote into it at that very instant."""
+    trashed: str = ""
+    remark: str = ""
+
+
+class Freed(Struct, frozen=True, kw_only=True, gc=False):
+    """What stood at the path is gone from it, durably, and the index knows nothing of it any more: it was not deleted.
+
+    `version` is what it was, and what is agreed there still.
+    """
+
+    path: RelPath
+    version: Version
     conflict_copy: ConflictCopy | None = None
     """Where it was kept, when a program that had it open wrote into it at that very instant."""
     trashed: str = ""
@@ -169,4 +190,4 @@ class Released(Struct, frozen=True, kw_only=True, gc=False):
     remark: str = ""
 
 
-Outcome = Published | Removed | Moved | Overtaken | Unpublished
+Outcome = Published | Removed | Freed | Moved | Overtaken | Unpublished

@@ -33,6 +33,9 @@ class RowState(Enum):
     REMOVING = "removing"
     """What stands at the path is about to go, or just did."""
 
+    FREEING = "freeing"
+    """What stands at the path is about to go from here alone, or just did; the entry is that of what stands there."""
+
     ADJUSTING = "adjusting"
     """The mtime and the exec bit of what stands at the path are about to be set, or just were."""
 

@@ -6,8 +6,8 @@ One batch, in this order (each step durable before the next begins):
     2. sync          all of them at once
     3. journal       a row for each change that a crash could leave half done, one transaction
     4. carry out     each in its turn (steps.py): what is staged takes its name (placements.py), directories are made and what
-                     was deleted goes (directories.py, removals.py), trees are renamed (relocations.py), times and exec bits
-                     are set (adjustments.py); only where exactly that stands which the planner saw
+                     was deleted or freed goes (directories.py, removals.py, freeings.py), trees are renamed (relocations.py),
+                     times and exec bits are set (adjustments.py); only where exactly that stands which the planner saw
     5. place         what came out of the folder goes to the trash or to its conflict name (displaced.py), or waits (limbo.py)
     6. sync names    folder, staging, trash
     7. index         entries and agreed versions in, journal rows out, one transaction
@@ -39,6 +39,7 @@ from gsync.storage.downloads import (
     Adjustment,
     Change,
     Download,
+    Freeing,
     NewDirectory,
     NewLink,
     Outcome,
@@ -50,6 +51,7 @@ from gsync.storage.downloads import (
     Unpublished,
 )
 from gsync.storage.filesystem import Folder, Staged
+from gsync.storage.freeings import Freeings
 from gsync.storage.index import Index
 from gsync.storage.journal import JournalRow, RowState
 from gsync.storage.limbo import Limbo
@@ -84,6 +86,7 @@ class Publisher:
         self._placements = Placements(folder, self._limbo)
         self._directories = Directories(folder, self._limbo)
         self._removals = Removals(folder, self._limbo)
+        self._freeings = Freeings(folder, self._limbo)
         self._adjustments = Adjustments(folder)
         self._relocations = Relocations(folder)
         self._partials = Partials()
@@ -250,6 +253,8 @@ class Publisher:
                     return self._directories.make(row)
                 case Removal():
                     return self._removals.remove(row)
+                case Freeing():
+                    return self._freeings.free(row)
                 case unreachable:
                     assert_never(unreachable)
         except StorageError as error:
@@ -267,7 +272,7 @@ class Publisher:
             else:  # a half-done exchange: whatever the name holds now, it is not ours to unlink
                 self._limbo.hold(row)
                 waiting.append(replace(row, state=RowState.LIMBO))
-        entries: dict[RelPath, Entry] = {}
+        entries: dict[RelPath, Entry | None] = {}
         synced: dict[RelPath, Version] = {}
         for step in steps:
             entries |= step.entries

@@ -9,6 +9,7 @@
     LIMBO      another inode         anything         finds its place, or limbo
     MAKING                           a directory      made: the index learns it now
     REMOVING                         nothing          removed: the index learns it now
+    FREEING                          nothing          freed: the index forgets it now
     ADJUSTING                        what it should   adjusted: the index learns it now
     any                              anything else    nothing was done, and will be planned again
     none       inode that a MAKING   nothing          goes back to its name
@@ -24,6 +25,7 @@ next file that gets this inode. Every step may be interrupted and taken again. C
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -40,6 +42,9 @@ from gsync.storage.limbo import Limbo
 from gsync.storage.partials import Partial, Partials
 from gsync.storage.placements import published
 from gsync.storage.takings import put_back
+
+_TAKES: Final = frozenset({RowState.MAKING, RowState.REMOVING, RowState.FREEING})
+"""Of what a row is about that may have taken something out of the folder that has no row of its own yet."""
 
 
 def recover(folder: Folder, index: Index, limbo: Limbo, partials: Partials, *, now_s: float) -> list[Released]:
@@ -74,6 +79,11 @@ class _Look(Struct):
     def learn(self, row: JournalRow) -> None:
         """Let the index know what was done."""
         try:
+            if row.state is RowState.FREEING:
+                if self.folder.fingerprint(row.path) is None:
+                    self.entries[row.path] = None
+                    self.synced[row.path] = row.entry.version
+                return
             entry = _done(self.folder, row)
         except PathRefused:
             return
@@ -84,7 +94,7 @@ class _Look(Struct):
     def clear(self, rows: Iterable[JournalRow]) -> None:
         """Find a place for everything in staging."""
         by_name = {row.name: row for row in rows}
-        takings = [row for row in by_name.values() if row.state in {RowState.MAKING, RowState.REMOVING}]
+        takings = [row for row in by_name.values() if row.state in _TAKES]
         for name in self.folder.staged_names():
             match by_name.get(name):
                 case None:

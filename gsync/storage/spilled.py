@@ -20,6 +20,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from gsync.core.model import LongTree
 from gsync.core.names import RelPath
+from gsync.core.picture import beneath
 from gsync.errors import StorageError
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ _CACHE_KIB: Final = 2048
 
 _PAGE: Final = "SELECT path, value FROM kept WHERE path > ? ORDER BY path LIMIT ?"
 _ANY_LABEL: Final = "SELECT path FROM kept WHERE label != ''"
+_BENEATH: Final = "SELECT path FROM kept WHERE path > ? AND path < ?"
 _LABELLED: Final = _ANY_LABEL + " AND label = ?"
 
 V = TypeVar("V")
@@ -92,6 +94,7 @@ class Spilled(LongTree[V], MutableMapping[RelPath, V], Generic[V]):
         self._hot_max = hot_max
         self._room = hot_max
         self._hot: dict[RelPath, V] = {}
+        self._in_order: list[RelPath] | None = None  # the hot ones, while they are known in order
         self._stale: set[RelPath] = set()  # those of the hot ones that have a row, which says what was before
         self._warm: dict[RelPath, V] = {}  # what rows say; never of a path that is hot
         self._rows = 0
@@ -122,12 +125,15 @@ class Spilled(LongTree[V], MutableMapping[RelPath, V], Generic[V]):
     def __setitem__(self, path: RelPath, value: V) -> None:
         if self._rows and path not in self._hot and (self._warm.pop(path, None) is not None or self._has_row(path)):
             self._stale.add(path)
+        if path not in self._hot:
+            self._in_order = None
         self._hot[path] = value
         if len(self._hot) > self._room:
             self._go_down()
 
     def __delitem__(self, path: RelPath) -> None:
         is_hot = self._hot.pop(path, None) is not None
+        self._in_order = None if is_hot else self._in_order
         if path in self._stale or (not is_hot and self._has_row(path)):
             self._stale.discard(path)
             self._warm.pop(path, None)
@@ -185,8 +191,22 @@ class Spilled(LongTree[V], MutableMapping[RelPath, V], Generic[V]):
             found += [path for (text,) in rows if (path := RelPath(text)) not in self._hot]
         return found
 
+    def beneath(self, directory: RelPath) -> list[RelPath]:
+        """Those in this directory, at any depth."""
+        if self._in_order is None:
+            self._in_order = sorted(self._hot)
+        found = list(beneath(self._in_order, directory))
+        if self._rows:
+            try:
+                rows = self._open().execute(_BENEATH, (f"{directory}/", f"{directory}0")).fetchall()  # "0" follows "/"
+            except (OSError, sqlite3.Error) as error:
+                raise _translated(error) from error
+            found += [path for (text,) in rows if (path := RelPath(text)) not in self._hot]
+        return found
+
     def close(self) -> None:
         """Give back the file, and all that is in it; what is left of the tree is empty."""
+        self._in_order = None
         for kept in (self._hot, self._stale, self._warm):
             kept.clear()
         self._rows = 0
@@ -219,6 +239,7 @@ class Spilled(LongTree[V], MutableMapping[RelPath, V], Generic[V]):
             return
         self._room = self._hot_max
         self._changes += 1
+        self._in_order = None
         for path in going:
             del self._hot[path]
             if path in self._stale:

@@ -14,10 +14,11 @@ from typing import Final, assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gsync.core.actions import Displaced
 from gsync.core.model import Entry, FileMeta, Fingerprint, Kind
 from gsync.errors import FileVanished, StorageError
 from gsync.storage.adjustments import adjusted, moves_nothing
-from gsync.storage.downloads import Adjustment, Change, Download, NewDirectory, NewLink, Relocation, Removal
+from gsync.storage.downloads import Adjustment, Change, Download, Freeing, NewDirectory, NewLink, Relocation, Removal
 from gsync.storage.filesystem import Folder, Staged, with_exec_bit
 from gsync.storage.journal import JournalRow, RowState
 
@@ -52,6 +53,8 @@ class Staging:
                 return Ready(row=_row(self._name(), RowState.MAKING, change, entry))
             case Removal():
                 return Ready(row=self._removal(change))
+            case Freeing():
+                return Ready(row=self._freeing(change))
             case Adjustment():
                 return Ready(row=None if moves_nothing(change) else self._adjustment(change))
             case Relocation():
@@ -132,6 +135,17 @@ class Staging:
             expected=removal.expected.fingerprint,
             displaced=removal.displaced,
             loser=removal.expected,
+        )
+
+    def _freeing(self, freeing: Freeing) -> JournalRow:
+        return JournalRow(
+            name=self._name(),
+            path=freeing.path,
+            state=RowState.FREEING,
+            entry=freeing.expected,
+            expected=freeing.expected.fingerprint,
+            displaced=Displaced.NOWHERE,
+            loser=freeing.expected,
         )
 
     def _adjustment(self, adjustment: Adjustment) -> JournalRow:

@@ -18,6 +18,8 @@ from gsync.storage.downloads import (
     Adjustment,
     Change,
     Download,
+    Freed,
+    Freeing,
     Moved,
     NewDirectory,
     NewLink,
@@ -38,7 +40,8 @@ class Step(Struct, frozen=True, kw_only=True):
     outcome: Outcome
     row: JournalRow | None
     """Its row in the journal, which goes when the index knows the rest; None for a change that needs none."""
-    entries: Mapping[RelPath, Entry] = field(default_factory=dict)
+    entries: Mapping[RelPath, Entry | None] = field(default_factory=dict)
+    """None: nothing is known of the path any more."""
     synced: Mapping[RelPath, Version] = field(default_factory=dict)
     waiting: JournalRow | None = None
     """The row of a file that was taken out of the folder and is in limbo now."""
@@ -48,7 +51,7 @@ class Step(Struct, frozen=True, kw_only=True):
     @property
     def is_done(self) -> bool:
         """Whether the folder is as it was asked for."""
-        return isinstance(self.outcome, Published | Removed | Moved)
+        return isinstance(self.outcome, Published | Removed | Freed | Moved)
 
 
 def overtaken(path: RelPath, row: JournalRow | None) -> Step:
@@ -76,7 +79,7 @@ def published_step(
     )
 
 
-def entries_of(path: RelPath, entry: Entry, placed: Placed | None) -> Mapping[RelPath, Entry]:
+def entries_of(path: RelPath, entry: Entry | None, placed: Placed | None) -> Mapping[RelPath, Entry | None]:
     """What the index learns of `path`, and of the conflict copy that had to be made for it."""
     if placed is None or placed.conflict_copy is None:
         return {path: entry}
@@ -105,13 +108,13 @@ def _turn(change: Change) -> tuple[int, int]:
     match change:
         case Relocation():
             return 0, 0
-        case Removal() if change.expected.kind is not Kind.DIRECTORY:
+        case Removal() | Freeing() if change.expected.kind is not Kind.DIRECTORY:
             return 1, 0
         case NewDirectory():
             return 2, depth
         case Download() | NewLink() if not _is_over_directory(change):
             return 3, 0
-        case Removal():
+        case Removal() | Freeing():
             return 4, -depth
         case Download() | NewLink():
             return 5, 0

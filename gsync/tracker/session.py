@@ -88,6 +88,8 @@ class Session:
             case Join():
                 self._join = said
                 self._telling.meet(msgspec.structs.replace(self._row, name=said.name, author=said.author))
+                if said.part:
+                    self._registry.hold_a_part(self._talk.peer)
                 self._telling.attend(self._talk.number, self._backlog)
                 self._backlog.need_snapshot()
             case Announce():

@@ -16,7 +16,17 @@ from gsync.core.model import Source
 from gsync.errors import RemoteProtocolError
 from gsync.wire.foreign import dialled_endpoint
 from gsync.wire.messages import SPEAKS_CLASSIC, SPEAKS_GSYNC, SPEAKS_NATIVE
-from gsync.wire.records import Mark, Number, Text, WireRecord, parse_paths, parse_record, parse_records, wire_record
+from gsync.wire.records import (
+    Mark,
+    Number,
+    Text,
+    Vector,
+    WireRecord,
+    parse_paths,
+    parse_record,
+    parse_records,
+    wire_record,
+)
 
 __all__ = [
     "parse_paths",
@@ -67,6 +77,8 @@ class Join(Message, tag="join"):
 
     author: Mark
     name: Mark = ""
+    part: bool = False
+    """Its folder is kept on demand: that it does not hold all that others have means nothing."""
 
 
 class Announce(Message, tag="announce"):
@@ -210,6 +222,22 @@ class BlockList(Message, tag="blocks"):
     gone: bool = False
 
 
+class Keep(Message, tag="keep"):
+    """Whoever asks is about to let go its copy of version `v` of `p`, with digest `d` ("" for a directory). Is it kept there?"""
+
+    id: Id
+    p: Text
+    v: Vector
+    d: Mark = ""
+
+
+class Kept(Message, tag="kept"):
+    """The answer: with `ok` it stands here, and gsync does not let it go for a minute."""
+
+    id: Id
+    ok: bool = False
+
+
 class Busy(Message, tag="busy"):
     """Request `id` is not answered now: too many are being served. Try others, or later."""
 
@@ -230,7 +258,7 @@ class Pong(Message, tag="pong"):
 
 ToTracker = Join | Announce | Withdraw | Alive | Locate | Resync
 FromTracker = Welcome | Peers | Snapshot | Delta | Ack | Resync | Located
-OnPeerLink = Get | Block | GetBlocks | BlockList | Busy | Ping | Pong
+OnPeerLink = Get | Block | GetBlocks | BlockList | Keep | Kept | Busy | Ping | Pong
 
 M = TypeVar("M")
 

@@ -28,7 +28,7 @@ from gsync.core.reconcile import Answer, Span
 from gsync.errors import NameRefused
 from gsync.wire.foreign import dialled_endpoint
 from gsync.wire.native import Id, Message, OnPeerLink, Ping, Pong, parsed
-from gsync.wire.records import COUNTER_MAX, Mark, Number, Text, WireRecord
+from gsync.wire.records import Mark, Number, Text, Vector, WireRecord
 
 RANGES_MAX: Final = 64
 """Ranges of paths in one message; core/reconcile.py."""
@@ -42,7 +42,6 @@ TTR_MAX_MS: Final = 30 * 24 * 3600 * 1000
 QuestionId = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
 Hops = Annotated[int, Meta(ge=1, le=TTL_MAX)]
 Ttr = Annotated[int, Meta(ge=0, le=TTR_MAX_MS)]
-Vector = dict[Mark, Annotated[int, Meta(ge=0, le=COUNTER_MAX)]]
 
 
 class PeerAt(Struct, gc=False, omit_defaults=True, forbid_unknown_fields=True):

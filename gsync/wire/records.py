@@ -32,6 +32,7 @@ MTIME_NS_MAX: Final = MTIME_MAX * 10**9 + 10**9 - 1
 Number = Annotated[int, Meta(ge=0, le=SIZE_MAX)]
 Text = Annotated[str, Meta(max_length=4096)]
 Mark = Annotated[str, Meta(max_length=80)]
+Vector = dict[Mark, Annotated[int, Meta(ge=0, le=COUNTER_MAX)]]
 
 _DIGEST: Final = re.compile(r"b3:[0-9a-f]{64}")
 _REFUSAL_CHARACTERS: Final = 80
@@ -43,7 +44,7 @@ class WireRecord(
     """A `Record` as it is spelled; `k` is left out for a file, and everything else that is as usual."""
 
     p: Text
-    v: dict[Mark, Annotated[int, Meta(ge=0, le=COUNTER_MAX)]]
+    v: Vector
     d: Mark = ""
     k: Literal["file", "directory", "link"] = "file"
     s: Number = 0

@@ -21,6 +21,7 @@ from gsync.net.memory import MemoryNetwork
 from gsync.net.simulation import World, simulated
 from gsync.peer.events import Event, Events
 from gsync.peer.overlay import Overlay
+from gsync.peer.overlay_orders import OverlayOrders
 from gsync.peer.peer import Peer
 from gsync.peer.settings import Settings, Summary
 from gsync.storage.index import Index
@@ -51,6 +52,7 @@ class Machine:
         index_at.mkdir()
         self.events: list[Event] = []
         self.summary: Summary | None = None
+        self.on_demand = False
         self._peer: Peer | None = None
         self._running: gevent.Greenlet | None = None
 
@@ -63,7 +65,7 @@ class Machine:
         publisher = Publisher(self.folder, index, clock=clock.monotonic, wall_clock=clock.wall)
         publisher.recover()
         self._peer = Peer(
-            settings=Settings(tracker=tracker, once=once, **chosen),
+            settings=Settings(tracker=tracker, once=once, **{"on_demand": self.on_demand, **chosen}),
             folder=self.folder,
             index=index,
             publisher=publisher,
@@ -224,3 +226,20 @@ def cluster(
         for machine in swarm.machines:
             if machine.is_running:
                 machine.stop()
+
+
+def orders(machine: Machine) -> OverlayOrders:
+    """What a person may ask of the running peer of this machine."""
+    peer = machine._peer
+    assert peer is not None
+    return OverlayOrders(
+        overlay=peer.overlay,
+        trees=peer._trees,
+        applier=peer._applier,
+        links=peer._links,
+        workers=peer._workers,
+        clock=peer._clock,
+        failure=peer._syncer.outcomes.last_failure,
+        demand=peer._demand,
+        replan=peer._syncer.replan,
+    )

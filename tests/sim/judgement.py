@@ -31,6 +31,9 @@ def complaints(machines: Sequence[PlainMachine], *, now_s: int) -> Iterator[str]
     """What is wrong with machines that have come to rest: their folders, their trees, and what they would still do."""
     first = machines[0]
     for other in machines[1:]:
+        if other.on_demand:
+            yield from _complaints_of_a_part(first, other)
+            continue
         if first.shown() != other.shown():
             yield f"folders differ: {difference(first.shown(), other.shown())}"
         if _essence(first) != _essence(other):
@@ -40,6 +43,20 @@ def complaints(machines: Sequence[PlainMachine], *, now_s: int) -> Iterator[str]
         left = [action for action in machine.planned(paths, now_s=now_s) if not isinstance(action, Refuse)]
         if left:
             yield f"{machine.number} would still do {[told(action) for action in left]}"
+
+
+def _complaints_of_a_part(whole: PlainMachine, part: PlainMachine) -> Iterator[str]:
+    """What is wrong with a folder on demand beside a mirrored one: it has less, and nothing that is different."""
+    facts = {path: fact for path, fact in whole.shown().items() if path in part.shown()}
+    if facts != part.shown():
+        yield f"{part.number} has what others have not: {difference(facts, part.shown())}"
+    essence, mine = _essence(whole), _essence(part)
+    different = {path for path in mine if path in part.local and mine[path] != essence.get(path)}
+    different |= {path for path, fact in essence.items() if path in whole.buried and mine.get(path, fact) != fact}
+    if different:
+        yield f"{part.number} knows otherwise: {[(path, mine.get(path), essence.get(path)) for path in sorted(different)]}"
+    if absent := {path for path in part.wishes if path in whole.local and path not in part.local}:
+        yield f"{part.number} wanted {sorted(absent)}, which others have"
 
 
 def told(action: Action) -> str:

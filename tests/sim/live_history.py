@@ -10,9 +10,11 @@ from collections.abc import Callable
 from random import Random
 from typing import Final
 
+from gevent import Timeout
+
 from gsync.core.model import Kind
 from gsync.storage.memory_disk import ENDLESS
-from tests.sim.cluster import Cluster, Machine
+from tests.sim.cluster import Cluster, Machine, orders
 
 NAMES: Final = ("a.txt", "b.txt", "d/a.txt", "d/b.txt", "d/e/c.txt", "d/e", "f", "f/x.txt", "link")
 """Few, so that people meet; some are a file for one and a directory for the other."""
@@ -24,6 +26,7 @@ STROKE_S: Final = 0.002
 YEAR_S: Final = 365.25 * 86400
 WEATHERS_S: Final = ((0.001, 0.02), (0.0001, 0.001), (0.05, 0.4))
 FULL_BYTES: Final = 64
+FREEING_S: Final = 20.0
 
 
 class LiveHistory:
@@ -43,6 +46,8 @@ class LiveHistory:
         """So many things happen, with pauses between them."""
         for _ in range(steps):
             machine = self._rng.choice(self._swarm.machines)
+            if machine.on_demand and self._rng.random() < 0.3:
+                self._get_or_free(machine)
             self._rng.choice(self._ways())(machine)
             self._swarm.rest(self._rng.choice(PAUSES_S))
             self.require_no_half_file()
@@ -87,6 +92,25 @@ class LiveHistory:
             self._cut,
             self._heal,
         ]
+
+    def _get_or_free(self, machine: Machine) -> None:
+        """Some of what is not here is wished for, and some of what is here let go, while everything else goes on."""
+        peer = machine._peer
+        if peer is None or not machine.is_running:
+            return
+        if self._rng.random() < 0.7:
+            absent = sorted(path for path in peer._trees.remote if path not in peer._trees.local)
+            wished = self._rng.sample(absent, min(len(absent), self._rng.randrange(1, 4)))
+            peer._demand.wish(wished)
+            peer._syncer.replan(wished)
+            self._say(machine, f"wants {wished}")
+            return
+        here = sorted(peer._trees.local)
+        if here:
+            path = self._rng.choice(here)
+            with Timeout(FREEING_S, False):
+                said = [f"{one.path}: {one.reason}" for one in orders(machine).free([path])]
+                self._say(machine, f"frees {said}")
 
     def _write(self, machine: Machine) -> None:
         name, content, tree = self._rng.choice(NAMES), self._token(), machine.folder.tree()

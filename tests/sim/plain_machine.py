@@ -16,6 +16,7 @@ from gsync.core.actions import (
     Relocate,
     Remove,
 )
+from gsync.core.demand import unknowing
 from gsync.core.diff import Seen, diff
 from gsync.core.ignore import is_ignored
 from gsync.core.model import Entry, FileMeta, Fingerprint, Kind, Offer, Record, Tombstone
@@ -50,11 +51,13 @@ def digest_of(token: str) -> str:
 
 
 class PlainMachine:
-    """One folder; `number` tells it from others, `skew_s` is what its clock is ahead."""
+    """One folder; `number` tells it from others, `skew_s` is what its clock is ahead. One `on_demand` brings what it `wishes`."""
 
-    def __init__(self, number: int, *, skew_s: int = 0) -> None:
+    def __init__(self, number: int, *, skew_s: int = 0, on_demand: bool = False) -> None:
         self.number = number
         self.skew_s = skew_s
+        self.on_demand = on_demand
+        self.wishes: set[RelPath] = set()
         self.disk: dict[RelPath, Node] = {}
         self.trash: set[str] = set()
         self.is_online = True
@@ -157,6 +160,9 @@ class PlainMachine:
             buried=self.buried,
             moved=paired(self.local, found),
         )
+        if self.on_demand:
+            trees = {"local": self.local, "buried": self.buried, "remote": self.remote, "synced": self.synced}
+            changes = unknowing(changes, author=self.author, **trees)  # type: ignore[arg-type]
         self.has_history = True
         for path, meta in changes.changed.items():
             self.know(path, meta)
@@ -175,6 +181,13 @@ class PlainMachine:
         else:
             self.local.pop(path, None)
             self.buried[path] = entry
+        self.dirty.add(path)
+        self.untold.add(path)
+
+    def free(self, path: RelPath) -> None:
+        """Let go what stands at `path`, here and only here."""
+        del self.disk[path], self.local[path]
+        self.wishes.discard(path)
         self.dirty.add(path)
         self.untold.add(path)
 
@@ -213,7 +226,9 @@ class PlainMachine:
             self.queue[action.path] = action
 
     def planned(self, paths: set[RelPath], *, now_s: int) -> tuple[Action, ...]:
-        policy = Policy(now_s=now_s + self.skew_s, author=self.author)
+        wanted = {path for wish in self.wishes for path in (wish, *wish.ancestors)}
+        wants = wanted.__contains__ if self.on_demand else None
+        policy = Policy(now_s=now_s + self.skew_s, author=self.author, wants=wants)
         return plan(
             paths, local=self.local, buried=self.buried, remote=self.remote, synced=self.synced, policy=policy
         ).actions

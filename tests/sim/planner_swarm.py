@@ -3,7 +3,8 @@
 Each content that a person writes is a token of its own, so it can be told what became of it. Safety, after each step: a token
 that no person has overwritten or deleted is on some disk or in some trash. Liveness, once the faults end: within ROUNDS_MAX rounds
 all folders and all records are equal, nothing is left to announce, and a second plan is empty. Where all have had their index
-from the start, more holds: a token that no person has overwritten or deleted is in every folder.
+from the start, more holds: a token that no person has overwritten or deleted is in every folder. A folder on demand has a part of
+that, equal to what the mirrored ones have of it; what it has freed, somebody else has.
 
 Called by `tests/sim/__main__.py` and the tests; draws nothing but from its seed, so that a failure can be looked at again.
 """
@@ -43,6 +44,8 @@ class Shape:
     has_skew: bool = False
     has_one_writer: bool = False
     """Only one person does anything: all folders must become his, and nothing may ever be done to it."""
+    on_demand: int = 0
+    """So many of the machines, the last ones, keep their folder on demand."""
 
     @property
     def is_plain(self) -> bool:
@@ -55,14 +58,16 @@ def shape_of(seed: int) -> Shape:
     rng = Random(seed * 7919 + 1)
     kind = rng.random()
     has_classic = kind < 0.15
+    machines = rng.choice((2, 2, 2, 3, 3, 4))
     return Shape(
-        machines=rng.choice((2, 2, 2, 3, 3, 4)),
+        machines=machines,
         steps=rng.choice((4, 6, 8, 8, 12, 16, 30)),
         has_classic=has_classic,
         loses_indexes=0.15 <= kind < 0.3,
         starts_full=0.3 <= kind < 0.4,
         has_one_writer=0.4 <= kind < 0.5,
         has_skew=not has_classic and rng.random() < 0.2,
+        on_demand=rng.randrange(1, machines) if rng.random() < 0.35 else 0,
     )
 
 
@@ -82,7 +87,10 @@ class PlannerSwarm:
         self.rng = Random(seed)
         self.trace: list[str] = []
         skews = (0, 0, 3, -YEAR_S, YEAR_S) if self.shape.has_skew else (0,)
-        self.machines = [PlainMachine(n, skew_s=self.rng.choice(skews)) for n in range(self.shape.machines)]
+        mirrored = self.shape.machines - self.shape.on_demand
+        self.machines = [
+            PlainMachine(n, skew_s=self.rng.choice(skews), on_demand=n >= mirrored) for n in range(self.shape.machines)
+        ]
         self.tracker = PlainTracker(self.shape.machines)
         self.classic = _Classic()
         self.people = People(self.rng, now_ns=self.now_ns, note=self.note)
@@ -133,6 +141,8 @@ class PlannerSwarm:
 
     def _step(self) -> None:
         machine = self.rng.choice(self.machines)
+        if machine.on_demand and self.rng.random() < 0.3:
+            self._get_or_free(machine)
         roll = self.rng.random()
         if roll < 0.45:
             self._person(self.machines[0] if self.shape.has_one_writer else machine)
@@ -150,6 +160,43 @@ class PlannerSwarm:
         else:
             self._fault(machine)
         self._require_safety()
+
+    def _get_or_free(self, machine: PlainMachine) -> None:
+        """A person wants some of what is not here, or lets go what somebody else has for sure."""
+        if self.rng.random() < 0.6:
+            absent = [
+                path
+                for path, offer in sorted(machine.remote.items())
+                if path not in machine.disk and not offer.is_deletion
+            ]
+            for path in self.rng.sample(absent, min(len(absent), self.rng.randrange(1, 4))):
+                machine.wishes.add(path)
+                machine.dirty.update((path, *path.ancestors))
+                self.note(machine.number, "wants", path)
+            return
+        held = [path for path in sorted(machine.local) if self._is_safe_elsewhere(machine, path)]
+        if held:
+            path = self.rng.choice(held)
+            machine.free(path)
+            self.note(machine.number, "frees", path)
+            self._announce(machine)
+
+    def _is_safe_elsewhere(self, machine: PlainMachine, path: RelPath) -> bool:
+        """Whether what stands there is agreed, as it was seen, and somebody who is there now has the same."""
+        meta, there = machine.local[path], machine.disk.get(path)
+        if there is None or there.shown != meta.fingerprint or machine.synced.get(path) != meta.version:
+            return False
+        if machine.beneath(path) or not machine.is_online:
+            return False
+        return any(
+            other is not machine
+            and other.is_online
+            and (held := other.local.get(path)) is not None
+            and (held.kind, held.version, held.digest) == (meta.kind, meta.version, meta.digest)
+            and other.disk.get(path) is not None
+            and other.disk[path].shown == held.fingerprint
+            for other in self.machines
+        )
 
     def _person(self, machine: PlainMachine) -> None:
         if self.shape.has_classic and self.rng.random() < 0.3:
@@ -345,7 +392,9 @@ class PlannerSwarm:
             self._violated(f"nobody did away with {sorted(absent)}, but they are not in the folder")
         if self.shape.has_one_writer and self._written is not None:
             for machine in self.machines:
-                if different := difference(self._written, machine.shown()):
+                shown = machine.shown()
+                part = {path: fact for path, fact in self._written.items() if not machine.on_demand or path in shown}
+                if different := difference(part, shown):
                     self._violated(f"{machine.number} has not what the only writer wrote: {different}")
 
     def _violated(self, what: str) -> None:

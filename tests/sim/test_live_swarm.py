@@ -21,10 +21,17 @@ def trees(swarm: Cluster) -> list[Mapping[str, tuple[Kind, bytes]]]:
 
 
 def wait_until_the_same(swarm: Cluster, *, within_s: float = HEALED_WITHIN_S) -> None:
-    swarm.wait_until(
-        lambda: all(tree == trees(swarm)[0] for tree in trees(swarm)) and all(m.is_at_rest for m in swarm.machines),
-        within_s=within_s,
-    )
+    """All folders are equal; those on demand in what they have."""
+
+    def are_equal() -> bool:
+        whole, *others = trees(swarm)
+        parts = [machine.on_demand for machine in swarm.machines[1:]]
+        return all(
+            (tree.items() <= whole.items()) if is_part else tree == whole
+            for tree, is_part in zip(others, parts, strict=True)
+        )
+
+    swarm.wait_until(lambda: are_equal() and all(m.is_at_rest for m in swarm.machines), within_s=within_s)
 
 
 def kept(swarm: Cluster) -> set[bytes]:
@@ -132,6 +139,11 @@ def test_random_histories_end_equal_and_lose_nothing(tmp_path: Path, seed: int, 
     live(tmp_path, seed=seed, watches=watches)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_random_histories_with_folders_on_demand_end_equal_in_what_they_have(tmp_path: Path, seed: int) -> None:
+    live(tmp_path, seed=seed, watches=True, machines=4, on_demand=1 + seed % 3)
+
+
 def test_a_seed_gives_the_same_history_each_time(tmp_path: Path) -> None:
     logs = []
     for run in ("once", "again"):
@@ -141,11 +153,13 @@ def test_a_seed_gives_the_same_history_each_time(tmp_path: Path) -> None:
     assert logs[0] == logs[1]
 
 
-def live(base: Path, *, seed: int, watches: bool, machines: int = 3, steps: int = 40) -> list[str]:
-    """One history; fails with its log, and returns it with all that happened."""
+def live(base: Path, *, seed: int, watches: bool, machines: int = 3, steps: int = 40, on_demand: int = 0) -> list[str]:
+    """One history; fails with its log, and returns it with all that happened. The last machines are `on_demand`."""
     with cluster(base, seed=seed, watches=watches) as swarm:
-        for _ in range(machines):
-            swarm.machine().start()
+        for number in range(machines):
+            machine = swarm.machine()
+            machine.on_demand = number >= machines - on_demand
+            machine.start()
         history = LiveHistory(swarm, seed=seed)
         history.run(steps)
         history.end_faults()

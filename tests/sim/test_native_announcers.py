@@ -39,6 +39,7 @@ class Shelf:
         self.held: dict[RelPath, Record] = {}
         self.generation = 0
         self.new_tree = offer_tree
+        self.on_demand = False
 
     def announced(self) -> dict[RelPath, int]:
         return {

@@ -12,9 +12,8 @@ from gsync.core.copies import CopyState, Mode
 from gsync.core.names import PeerName, RelPath
 from gsync.core.topology import Topology, edges, messages_per_flood, parse_shape, shaped
 from gsync.errors import ConfigError, UnknownName
-from gsync.peer.overlay_orders import OverlayOrders
 from gsync.peer.searches import HeardOf
-from tests.sim.cluster import Cluster, Machine, cluster
+from tests.sim.cluster import Cluster, Machine, cluster, orders
 
 SHAPES = ["mesh", "star", "ring", "line", "grid", "random:4"]
 SIXTY_FOUR = [pytest.param(shape, 64, marks=pytest.mark.slow) for shape in ["star", "line", "grid", "random:4"]]
@@ -167,20 +166,6 @@ def test_who_sees_a_gap_in_what_an_origin_said_finds_out_what_was_missed(
 SONG = RelPath.parse("song.mp3")
 
 
-def orders(machine: Machine) -> OverlayOrders:
-    peer = machine._peer
-    assert peer is not None
-    return OverlayOrders(
-        overlay=peer.overlay,
-        trees=peer._trees,
-        applier=peer._applier,
-        links=peer._links,
-        workers=peer._workers,
-        clock=peer._clock,
-        failure=peer._syncer.outcomes.last_failure,
-    )
-
-
 def test_what_is_searched_is_got_from_its_origin_and_then_found_twice(tmp_path: Path) -> None:
     with linked(tmp_path, "line", 4) as (_, machines, _):
         last = orders(machines[-1])
@@ -295,7 +280,6 @@ def test_a_peer_without_an_overlay_says_so(tmp_path: Path) -> None:
             *[
                 lambda: nothing.search("a"),
                 lambda: nothing.get([]),
-                lambda: nothing.free([]),
                 lambda: nothing.refresh([]),
             ],
             *[lambda: nothing.mark(SONG, valid=True), lambda: nothing.set_mode(Mode.PUSH)],

@@ -25,7 +25,9 @@ def main(argv: list[str]) -> int:
     for seed in range(first, first + count):
         with tempfile.TemporaryDirectory(prefix="gsync-swarm-") as base:
             try:
-                live(Path(base), seed=seed, watches=bool(seed % 2), machines=2 + seed % 7, steps=60)
+                machines = 2 + seed % 7
+                on_demand = seed // 7 % machines if seed % 3 == 2 else 0
+                live(Path(base), seed=seed, watches=bool(seed % 2), machines=machines, steps=60, on_demand=on_demand)
             except AssertionError as failure:
                 failed.append(seed)
                 print(f"{failure}\nseed {seed} failed at commit {_commit()}", flush=True)

@@ -543,6 +543,7 @@ TEXTS = {
     **{word: orders.text_of(word) for word in orders.TEXTS},
     "search": search.TEXT,
     "get": copies.GET_TEXT,
+    "free": copies.FREE_TEXT,
     "refresh": copies.REFRESH_TEXT,
     "mark": copies.MARK_TEXT,
     "mode": mode.MODE_TEXT,

@@ -28,7 +28,7 @@ from tests.unit.web.controls import COPY, TRACKER, FakeControls, copy, entry, fo
 Run = Callable[..., tuple[int, str, str]]
 LOOKING = [word for word in COMMANDS if word not in ("run", "tracker", "demo", "stress", "lab")]
 WORDS = {
-    **{word: [word, "a.txt"] for word in ("search", "get")},
+    **{word: [word, "a.txt"] for word in ("search", "get", "free")},
     "mark": ["mark", "valid", "a.txt"],
     "why": ["why", "a.txt"],
     "restore": ["restore", "a.txt"],
@@ -341,8 +341,7 @@ def test_an_output_that_cannot_be_is_refused_before_anything_is_fetched(
     assert world.controls.told == []
 
 
-def test_free_says_what_was_kept(world: World, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(COMMANDS, "free", "copies.free")  # not offered before folders are kept on demand
+def test_free_says_what_was_kept(world: World, run: Run) -> None:
     assert printed(run, "free", "a.txt") == ["a.txt  freed 15 B"]
     assert printed(run, "free", "a.txt", "only.txt", code=5)[1] == "only.txt  kept: nobody else has it"
 

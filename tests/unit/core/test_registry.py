@@ -376,6 +376,18 @@ def test_who_has_not_all_that_is_told_is_named() -> None:
     assert swarm.registry.laggard is None
 
 
+def test_who_keeps_its_folder_on_demand_lags_only_with_something_else() -> None:
+    swarm = Swarm()
+    swarm.enter(1, 2)
+    swarm.says(1, record("a", x=1), record("b", x=1))
+    assert swarm.registry.laggard == PeerId(2)
+    swarm.registry.hold_a_part(PeerId(2))
+    assert swarm.registry.laggard is None
+    swarm.says(1, record("a", x=2, mtime=9))
+    swarm.says(2, record("a", x=1))
+    assert swarm.registry.laggard == PeerId(2)
+
+
 def test_a_deletion_need_not_be_known_to_whoever_has_nothing_there() -> None:
     swarm = Swarm()
     swarm.enter(1, 2)

@@ -9,7 +9,9 @@ import pytest
 
 from gsync.core.admission import UNPROVEN_PER_ADDRESS
 from gsync.core.blocks import BLOCK_BYTES, ContentHasher, digest_of_bytes
+from gsync.core.model import FileMeta
 from gsync.core.names import Endpoint, RelPath
+from gsync.core.versions import Version
 from gsync.errors import ConnectionBroken
 from gsync.net.memory_stream import PIPE_BYTES
 from gsync.net.simulation import World, simulated
@@ -32,6 +34,8 @@ from gsync.wire.native import (
     Busy,
     Get,
     GetBlocks,
+    Keep,
+    Kept,
     Ping,
     Pong,
     Want,
@@ -76,6 +80,44 @@ def town() -> Iterator[Town]:
         for stream in town.links:
             stream.close()
         town.shop.close()
+
+
+# What is promised
+
+
+def promised(town: Town, name: str, *, version: dict[str, int] | None = None, digest: str | None = None) -> bool:
+    meta = town.shop.trees.local.get(RelPath(name))
+    known = meta.version.vector() if meta is not None else {"mtime": 5}
+    talker = town.link()
+    talker.say(Keep(id=1, p=name, v=version or known, d=digest_of_bytes(b"the letter a") if digest is None else digest))
+    said = talker.hear().message
+    assert isinstance(said, Kept)
+    return said.ok
+
+
+def test_what_stands_here_at_that_version_is_kept_if_somebody_is_about_to_let_it_go(town: Town) -> None:
+    assert promised(town, "a.txt")
+    assert not promised(town, "a.txt", version={"x": 1, "mtime": 5})
+    assert not promised(town, "a.txt", digest=digest_of_bytes(b"text"))
+    assert not promised(town, "a.txt", digest="")
+    assert not promised(town, "nothing")
+    assert not promised(town, "../out")
+
+
+def test_what_was_changed_on_the_disk_is_not_promised(town: Town) -> None:
+    town.shop.folder.edit("a.txt", b"the letter b")
+    assert not promised(town, "a.txt")
+    town.shop.folder.remove("a.txt")
+    assert not promised(town, "a.txt")
+
+
+def test_a_directory_is_promised_while_it_stands(town: Town) -> None:
+    town.shop.folder.mkdir("d")
+    seen = town.shop.folder.fingerprint(RelPath("d"))
+    assert seen is not None
+    town.shop.trees.note_local({RelPath("d"): FileMeta(fingerprint=seen, version=Version.from_mtime(0))})
+    town.shop.folder.put("d/x", b"x")
+    assert promised(town, "d", digest="")
 
 
 # What is given
