@@ -35,6 +35,10 @@ Line = OrderedDict[RelPath, None]
 """An ordered set, from whose front hundred thousands are taken: a dict would pass over the gaps again each time."""
 
 
+LONG: Final = 20_000
+"""Pending fetches from which on a directory is planned no further, while a source has more to do than it can."""
+
+
 class Lane(Struct):
     """One source, what waits for it, and how it has done so far."""
 

@@ -21,7 +21,7 @@ from gsync.core.actions import Fetch
 from gsync.core.backoff import Random, backoff_s
 from gsync.core.model import Source
 from gsync.core.names import Endpoint, RelPath
-from gsync.core.places import SMALL_MAX, Lane, Line, Place, Places, goes_in_batches, size_of
+from gsync.core.places import LONG, SMALL_MAX, Lane, Line, Place, Places, goes_in_batches, size_of
 
 BATCH_FILES: Final = 250
 BATCH_BYTES: Final = 8 * 1024 * 1024
@@ -87,6 +87,11 @@ class FetchQueue:
 
     def __iter__(self) -> Iterator[RelPath]:
         return iter(self._pending)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether so much waits, and some of it only for its source's next place, that nothing more need be planned now."""
+        return len(self._pending) >= LONG and any(lane.active and lane.has_work for lane in self._lanes.values())
 
     @property
     def bytes_left(self) -> int:

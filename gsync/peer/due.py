@@ -3,13 +3,14 @@
 A large directory is planned in pieces, so that others have their turn between them; but where something was moved all that has
 gathered is planned at once, so that a rename is seen whole. Whether something was is asked once a path, when it is added:
 whoever changes the trees at a path adds it afterwards. What a whole new directory brings is not gathered but swept up, piece by
-piece, behind all else. Called by `syncer.py`.
+piece, behind all else, and not while there is plenty to do: what is wanted of a million paths would fill the memory. Called by
+`syncer.py`.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Protocol
 
 from gsync.core.model import Offer
@@ -31,10 +32,11 @@ class Offered(Protocol):
 
 
 class Due:
-    """Each path once, in the order in which they were added; then what is swept up."""
+    """Each path once, in the order in which they were added; then what is swept up, but nothing while there `is_plenty`."""
 
-    def __init__(self, offered: Offered) -> None:
+    def __init__(self, offered: Offered, *, is_plenty: Callable[[], bool] = lambda: False) -> None:
         self._offered = offered
+        self._is_plenty = is_plenty
         # An OrderedDict: a dict finds its first key slowly once many are taken out.
         self._paths: OrderedDict[RelPath, None] = OrderedDict()
         self._something_moved = False
@@ -42,6 +44,16 @@ class Due:
 
     def __len__(self) -> int:
         return len(self._paths) + sum(sweep.left for sweep in self._sweeps)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether `take` has something to give, or to sweep."""
+        return bool(self._paths) or (bool(self._sweeps) and not self._is_plenty())
+
+    @property
+    def held_back(self) -> int:
+        """How many offers are not compared yet because there is plenty to do."""
+        return len(self) - len(self._paths) if self._sweeps and self._is_plenty() else 0
 
     def add(self, paths: Iterable[RelPath]) -> None:
         """The trees have changed at these paths."""
@@ -59,7 +71,8 @@ class Due:
 
     def take(self) -> list[RelPath]:
         """What is to be planned now; it is due no more. Maybe nothing yet, where much is swept that needs no plan."""
-        swept = self._sweep_on() if self._sweeps and len(self._paths) < PLANNED_AT_A_TIME else []
+        may_sweep = self._sweeps and len(self._paths) < PLANNED_AT_A_TIME and not self._is_plenty()
+        swept = self._sweep_on() if may_sweep else []
         count = len(self._paths) if self._something_moved else min(len(self._paths), PLANNED_AT_A_TIME)
         self._something_moved = False
         return [*(self._paths.popitem(last=False)[0] for _ in range(count)), *swept]

@@ -23,7 +23,7 @@ from gsync.errors import NameRefused, RemoteProtocolError
 from gsync.peer.neighbourhood import Neighbourhood
 from gsync.wire.messages import Refusal
 from gsync.wire.native import Delta, Held, Snapshot
-from gsync.wire.records import parse_paths, parse_record
+from gsync.wire.records import WireRecord, parse_paths, parse_record, says
 
 RECORDS_MAX: Final = 2 * 1024 * 1024
 """Paths that a tracker may tell of; one more ends the connection."""
@@ -48,16 +48,18 @@ class News(Struct, frozen=True, kw_only=True):
 
 
 class Mirror:
-    """Takes the snapshots and deltas of one connection, in order; `neighbourhood` knows whom they name."""
+    """Takes the snapshots and deltas of one connection, in order; `neighbourhood` knows whom they name, `here` what stands here."""
 
     def __init__(
         self,
         neighbourhood: Neighbourhood,
         *,
+        here: Callable[[RelPath], Record | None] = lambda path: None,
         new_tree: Callable[[], MutableMapping[RelPath, Offer]] = dict,
         pause: Pause = no_pause,
     ) -> None:
         self._neighbourhood = neighbourhood
+        self._here = here
         self._new_tree = new_tree
         self._pause = pause
         self._marks = MarkTable()
@@ -130,13 +132,18 @@ class Mirror:
     def _read(self, held: Iterable[Held], into: _Gathering) -> None:
         for one in paused(held, self._pause):
             try:
-                record = parse_record(one.r)
+                record = self._record(one.r)
                 into.mark(record.path, record_mark(record))
                 into.put(record.path, self._offer(record, one.h))
             except NameRefused as error:
                 into.refuse(one.r.p, error.reason)
         if into.count > RECORDS_MAX:
             raise RemoteProtocolError(f"a directory of more than {RECORDS_MAX} paths")
+
+    def _record(self, wire: WireRecord) -> Record:
+        """What `wire` spells; mostly what stands here: then it is no news, and shares its parts with the local tree."""
+        record = self._here(RelPath(wire.p))  # no name yet, but what is found under it has one
+        return record if record is not None and says(wire, record) else parse_record(wire)
 
     def _offer(self, record: Record, holders: list[int]) -> Offer | None:
         """The offer of `record`; None where only classic peers have it, and none can be reached.

@@ -1,6 +1,6 @@
 """`Sweep`: what a whole new directory makes worth a plan, found out bit by bit while others have their turn.
 
-The new tree stands from the first moment; the old one is kept until all has been compared, and then given back. What was moved
+The new tree stands from the first moment; the old one is kept until all has been compared, and then let go. What was moved
 comes first and all at once, with where it stood before, so that a rename is seen whole; the rest in path order. The new tree may
 change meanwhile: whoever changes it has the paths planned. Made by `trees.py`, taken from by `due.py`.
 """
@@ -50,8 +50,7 @@ class Sweep:
         return 0 if self.is_over else max(len(self._new) + len(self._old) - self._compared, 1)
 
     def extended(self, further: Sweep) -> Sweep:
-        """Instead of this one, which has not begun, and of the one that follows it: the tree between them is given back."""
-        self._new.close()
+        """Instead of this one, which has not begun, and of the one that follows it: the tree between them is let go."""
         return Sweep(self._old, further._new, forget=self._forget, is_settled=self._is_settled)
 
     def moved(self) -> frozenset[RelPath]:
@@ -92,4 +91,3 @@ class Sweep:
             else:
                 self._forget(before)
                 yield path
-        self._old.close()

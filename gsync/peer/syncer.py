@@ -120,7 +120,7 @@ class Syncer:
                 replan=self.replan,
                 ended=self._ended,
             )
-        self._due = Due(trees)
+        self._due = Due(trees, is_plenty=lambda: queue.is_long)
         self._wake = Event()
         self._in_flight = 0
         self._planning = False
@@ -130,15 +130,15 @@ class Syncer:
         self._speaker = Speaker(
             outcomes=self.outcomes,
             bytes_received=self.bytes_received,
-            left=lambda: len(queue),
+            left=lambda: self.left,
             events=events,
             clock=clock,
         )
 
     @property
     def left(self) -> int:
-        """How many files are still to be fetched."""
-        return len(self._queue)
+        """How many files are still to be fetched, about, where nobody has looked yet whether they are."""
+        return len(self._queue) + self._due.held_back
 
     @property
     def left_bytes(self) -> int:
@@ -228,7 +228,7 @@ class Syncer:
                     self._plan_some()
                     self._start_fetches(tasks, now)
                 self._judge()
-                if self._due and not self._paused:
+                if self._due.is_ready and not self._paused:
                     breathe()
                     continue
                 self._wake.wait(self._patience_s(now))

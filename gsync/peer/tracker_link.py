@@ -108,7 +108,7 @@ class TrackerLink:
         self._on_records = on_records
         self._on_names = on_names
         self._neighbourhood = Neighbourhood(whereabouts)
-        self._mirror = Mirror(self._neighbourhood, new_tree=new_tree, pause=breathe)
+        self._mirror = Mirror(self._neighbourhood, here=holdings.record, new_tree=new_tree, pause=breathe)
         self._outbox = Outbox(holdings, alive=self._alive)
         self.answers = 0
         """How often it has told something."""

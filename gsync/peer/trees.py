@@ -48,7 +48,7 @@ class Trees:
         self._tells_edits = tells_edits
         self.on_demand = False
         """Whether they agree with others although most is not here."""
-        self._by_digest: dict[str, set[RelPath]] = {}
+        self._by_digest: dict[str, RelPath | set[RelPath]] = {}  # mostly one, and a set of one is 200 bytes
         self._children: Counter[RelPath] = Counter()
         for path, meta in self._local.items():
             self._learn_digest(path, meta)
@@ -157,7 +157,8 @@ class Trees:
 
     def holders_of(self, digest: str) -> Iterable[RelPath]:
         """The paths of the files here that have this content."""
-        return self._by_digest.get(digest, ())
+        paths = self._by_digest.get(digest, ())
+        return (paths,) if isinstance(paths, RelPath) else paths
 
     def kept_back(self) -> int:
         """How many edits of this machine are told to nobody."""
@@ -219,7 +220,7 @@ class Trees:
         """
         entry: Entry | None = self._local.get(path) or self._buried.get(path)
         theirs = offer.record
-        if before is not None and before.record != theirs:
+        if self.on_demand or (before is not None and before.record != theirs):
             return False
         if entry is None or theirs is None or theirs.moved_from is not None or theirs.version != entry.version:
             return False
@@ -265,8 +266,13 @@ class Trees:
             del self._children[parent]
 
     def _learn_digest(self, path: RelPath, meta: FileMeta) -> None:
-        if meta.digest and meta.kind is Kind.FILE:
-            self._by_digest.setdefault(meta.digest, set()).add(path)
+        if not meta.digest or meta.kind is not Kind.FILE:
+            return
+        paths = self._by_digest.setdefault(meta.digest, path)
+        if isinstance(paths, set):
+            paths.add(path)
+        elif paths != path:
+            self._by_digest[meta.digest] = {paths, path}
 
     def _forget_entry(self, path: RelPath, meta: FileMeta) -> None:
         self._forget_digest(path, meta)
@@ -279,10 +285,12 @@ class Trees:
 
     def _forget_digest(self, path: RelPath, meta: FileMeta) -> None:
         paths = self._by_digest.get(meta.digest)
-        if paths is not None:
+        if isinstance(paths, set):
             paths.discard(path)
-            if not paths:
-                del self._by_digest[meta.digest]
+            if len(paths) == 1:
+                self._by_digest[meta.digest] = paths.pop()
+        elif paths == path:
+            del self._by_digest[meta.digest]
 
 
 def _is_what_is_offered(path: RelPath, entry: Entry, offer: Offer) -> bool:

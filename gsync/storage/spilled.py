@@ -5,7 +5,8 @@ grows so large never opens a file. Reading a row costs some 10 us, so it happens
 
 The file is a cache of what a peer heard, of no worth to the next start: it is unlinked as soon as it is open, never flushed, and
 its transactions only guard it against a disk that is full in the middle of one. While the disk takes nothing, what would go down
-stays in memory. A tree belongs to one thread. Called by `peer.trees`, through whoever makes the `Rooms`.
+stays in memory. It goes with the last who holds the tree: a walk or a plan may go on with one that was replaced. A tree belongs to
+one thread. `offer_rows.py` makes those of `peer.trees`.
 """
 
 from __future__ import annotations
@@ -89,6 +90,7 @@ class Spilled(LongTree[V], MutableMapping[RelPath, V], Generic[V]):
     """A mapping that is walked in path order, and may be changed meanwhile: what is in it all the time comes exactly once."""
 
     def __init__(self, codec: Codec[V], connect: Connect = in_memory, *, hot_max: int = HOT_MAX) -> None:
+        self._database: sqlite3.Connection | None = None
         self._codec = codec
         self._connect = connect
         self._hot_max = hot_max
@@ -99,7 +101,6 @@ class Spilled(LongTree[V], MutableMapping[RelPath, V], Generic[V]):
         self._warm: dict[RelPath, V] = {}  # what rows say; never of a path that is hot
         self._rows = 0
         self._changes = 0  # how often rows have changed
-        self._database: sqlite3.Connection | None = None
 
     def __len__(self) -> int:
         return len(self._hot) + self._rows - len(self._stale)
@@ -204,15 +205,9 @@ class Spilled(LongTree[V], MutableMapping[RelPath, V], Generic[V]):
             found += [path for (text,) in rows if (path := RelPath(text)) not in self._hot]
         return found
 
-    def close(self) -> None:
-        """Give back the file, and all that is in it; what is left of the tree is empty."""
-        self._in_order = None
-        for kept in (self._hot, self._stale, self._warm):
-            kept.clear()
-        self._rows = 0
+    def __del__(self) -> None:
         if self._database is not None:
             self._database.close()
-            self._database = None
 
     def _one(self, path: RelPath) -> Iterator[tuple[RelPath, V]]:
         value = self.get(path)

@@ -36,6 +36,7 @@ Vector = dict[Mark, Annotated[int, Meta(ge=0, le=COUNTER_MAX)]]
 
 _DIGEST: Final = re.compile(r"b3:[0-9a-f]{64}")
 _REFUSAL_CHARACTERS: Final = 80
+_KINDS: Final = {kind.value: kind for kind in Kind}
 
 
 class WireRecord(
@@ -82,7 +83,7 @@ def parse_record(wire: WireRecord) -> Record:
 
     Size, mtime and exec bit are those of a file that is there; with anything else they mean nothing and are dropped.
     """
-    kind = Kind(wire.k)
+    kind = _KINDS[wire.k]
     version = parse_version(wire.v)
     _judge_content(wire, kind)
     is_live_file = kind is Kind.FILE and not wire.gone
@@ -98,6 +99,20 @@ def parse_record(wire: WireRecord) -> Record:
         author=wire.by,
         deleted=wire.gone,
         moved_from=RelPath.parse(wire.was) if wire.was else None,
+    )
+
+
+def says(wire: WireRecord, record: Record) -> bool:
+    """Whether `wire` spells `record`, as one of ours does; found out in a third of the time that it takes to parse it."""
+    version = record.version
+    return (
+        wire.d == record.digest
+        and wire.mtime_ns == record.mtime_ns
+        and wire.v == version.vector()
+        and wire.s == record.size
+        and wire.k == record.kind
+        and (wire.executable, wire.gone) == (record.executable, record.deleted)
+        and (wire.p, wire.by, wire.to, wire.was) == (record.path, record.author, record.target, record.moved_from or "")
     )
 
 
@@ -147,7 +162,7 @@ def parse_version(vector: dict[str, int]) -> Version:
         raise NameRefused(f"a version of more than {AUTHORS_MAX} authors")
     if vector.get(MTIME, 0) > MTIME_MAX:
         raise NameRefused(f"an mtime lies in 0..{MTIME_MAX}")
-    if any(count == 0 and author != MTIME for author, count in vector.items()):
+    if 0 in vector.values() and any(count == 0 and author != MTIME for author, count in vector.items()):
         raise NameRefused("an author who made no edit")  # would make an equal version look different
     return Version.from_vector(vector)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gsync.core.actions import Fetch
 from gsync.core.model import Kind, Offer, Record, Source
 from gsync.core.names import Endpoint, RelPath
-from gsync.core.places import BATCHES_PER_SOURCE, PER_SOURCE, PROBES, SILENT_DIALS
+from gsync.core.places import BATCHES_PER_SOURCE, LONG, PER_SOURCE, PROBES, SILENT_DIALS
 from gsync.core.schedule import (
     BATCH_BYTES,
     BATCH_FILES,
@@ -450,3 +450,28 @@ def test_what_is_wanted_again_while_it_runs_is_tried_again() -> None:
     fetches.put(fetch("x", source(1)))
     fetches.failed(RelPath.parse("x"), source(1).endpoint, blame=Blame.PATH, now=0)
     assert len(fetches) == 1
+
+
+def test_it_is_long_while_much_waits_for_a_source_that_is_busy() -> None:
+    fetches = queue()
+    for number in range(LONG - 1):
+        fetches.put(fetch(f"f{number}", source(1)))
+    start_all(fetches)
+    assert not fetches.is_long
+    fetches.put(fetch("one more", source(1)))
+    assert fetches.is_long
+    fetches.done(RelPath.parse("f0"), source(1).endpoint)
+    fetches.put(fetch("in its place", source(1)))
+    assert not fetches.is_long  # nothing is under way
+    start_all(fetches)
+    assert fetches.is_long
+
+
+def test_what_nobody_can_give_does_not_make_it_long() -> None:
+    fetches = queue()
+    for number in range(LONG):
+        fetches.put(fetch(f"f{number}"))
+    fetches.put(fetch("one that can be had", source(1)))
+    start_all(fetches)
+    assert fetches.running == 1
+    assert not fetches.is_long

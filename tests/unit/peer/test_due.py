@@ -100,3 +100,16 @@ def test_directories_that_come_faster_than_they_are_compared_are_passed_over() -
     assert due.take() == [d]
     assert len(due) == 0
     assert not due.sweep(directory(trees, b))
+
+
+def test_while_there_is_plenty_to_do_nothing_is_swept_but_all_else_is_taken() -> None:
+    trees, (a, b, c) = Trees({}, {}), _paths(3)
+    plenty = [True]
+    due = Due(trees, is_plenty=lambda: plenty[0])
+    due.sweep(directory(trees, a, b))
+    assert (due.is_ready, due.held_back, due.take(), len(due)) == (False, 2, [], 2)
+    due.add([c])
+    assert (due.is_ready, due.take(), due.is_ready) == (True, [c], False)
+    plenty[0] = False
+    assert (due.is_ready, due.held_back, due.take()) == (True, 0, [a, b])
+    assert (due.is_ready, due.held_back, len(due)) == (False, 0, 0)

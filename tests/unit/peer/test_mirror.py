@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec.structs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from gsync.peer import mirror
 from gsync.peer.mirror import DELTAS_HELD_MAX, REFUSALS_KEPT, Mirror, News
 from gsync.peer.neighbourhood import Neighbourhood, Whereabouts
 from gsync.wire.native import Delta, Held, Snapshot
-from gsync.wire.records import WireRecord
+from gsync.wire.records import WireRecord, parse_record, wire_record
 from tests.unit.peer.native import classic, digest_of, held, record, row
 from tests.unit.peer.world import path, v
 
@@ -54,6 +55,22 @@ def part(news: News | None) -> dict[RelPath, Offer | None]:
 
 
 # Snapshots
+
+
+def test_what_stands_here_just_so_is_taken_for_it_and_shares_its_parts() -> None:
+    here = {A.path: A, B.path: msgspec.structs.replace(B, size=B.size + 1)}
+    known = Mirror(a_mirror()._neighbourhood, here=here.get)
+    told = whole(known.take_piece(snapshot(*map(parse_record, map(wire_record, (A, B, C))))))
+    assert told == offers(A, B, C)
+    assert (known.digest, told[A.path].record is A) == (digest_of(A, B, C), True)
+
+
+def test_a_name_that_is_none_is_refused_even_if_it_is_asked_for() -> None:
+    asked: list[RelPath] = []
+    known = Mirror(a_mirror()._neighbourhood, here=asked.append)
+    bad = Held(r=WireRecord(p="../a", v={"mtime": 5}), h=[1])
+    news = known.take_piece(Snapshot(seq=1, held=[bad], last=True))
+    assert (whole(news), asked) == ({}, ["../a"])
 
 
 def test_before_a_snapshot_nothing_is_known() -> None:

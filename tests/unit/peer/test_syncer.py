@@ -9,6 +9,7 @@ import gevent
 import pytest
 from gevent.event import AsyncResult
 
+from gsync.core import schedule
 from gsync.core.actions import Displaced, Fetch
 from gsync.core.blocks import digest_of_bytes
 from gsync.core.model import FileMeta, Offer, Source, Tombstone
@@ -21,6 +22,7 @@ from gsync.errors import ConnectFailed, FolderUnusable, NoSpace, RemoteProtocolE
 from gsync.net.simulation import World, simulated
 from gsync.net.tasks import TaskGroup
 from gsync.peer import events as ev
+from gsync.peer import sweep
 from gsync.peer.due import SWEEPS_MAX
 from gsync.peer.fetcher import NotThere, Received
 from gsync.peer.intake import Content
@@ -568,6 +570,34 @@ def test_a_full_applier_holds_up_what_would_be_fetched_next(room: Room) -> None:
     room.syncer.wake()
     gevent.sleep(0.1)
     assert room.names == ["a"]
+
+
+def test_of_a_large_directory_no_more_is_planned_than_keeps_its_sources_busy(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedule, "LONG", 10)
+    monkeypatch.setattr(sweep, "COMPARED_AT_A_TIME", 5)
+    room.fetcher.takes_s = 1.0
+    room.directory({f"f{number:03}": offer(5) for number in range(100)})
+    gevent.sleep(0.5)
+    assert len(room.queue) < 20
+    assert room.syncer.left == 100
+    gevent.sleep(2.0)
+    assert 10 <= len(room.queue) < 20
+    assert room.idle == [0.0]  # before anything was told
+    gevent.sleep(100)
+    assert (len(room.names), room.syncer.left, len(room.idle)) == (100, 0, 2)
+
+
+def test_files_that_nobody_gives_do_not_hold_up_the_planning_of_others(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedule, "LONG", 10)
+    monkeypatch.setattr(sweep, "COMPARED_AT_A_TIME", 5)
+    room.fetcher.gives = lambda name, endpoint: NotThere("no") if endpoint == THERE else b"x"
+    room.directory({f"f{number:03}": offer(5, THERE if number < 50 else ELSEWHERE) for number in range(60)})
+    gevent.sleep(30)
+    assert set(room.trees.local) == {f"f{number:03}" for number in range(50, 60)}
 
 
 @pytest.mark.slow

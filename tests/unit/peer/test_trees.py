@@ -145,3 +145,19 @@ def test_names_and_announcement_always_show_the_local_tree(
         assert all(name in trees.names for name in trees.local)
         assert trees.announced() == {name: entry.version.mtime_s for name, entry in trees.local.items()}
         assert trees.announced() == told or trees.generation > generation
+
+
+contents = st.sampled_from(["", "b3:1", "b3:2"])
+
+
+@given(st.lists(st.tuples(names, st.none() | contents)))
+def test_who_has_a_content_is_known_whatever_changes(changes: list[tuple[RelPath, str | None]]) -> None:
+    trees = Trees({}, {})
+    for name, digest in changes:
+        if digest is None:
+            trees.note_local({}, [name])
+        else:
+            trees.note_local({name: replace(meta(), digest=digest)})
+        for asked in ("b3:1", "b3:2"):
+            holders = list(trees.holders_of(asked))
+            assert sorted(holders) == sorted(p for p, entry in trees.local.items() if entry.digest == asked)

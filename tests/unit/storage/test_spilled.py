@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -100,11 +100,9 @@ class LikeADict(RuleBasedStateMachine):
         assert list(self.spilled) == sorted(self.model)
         assert sorted(self.spilled.values()) == sorted(self.model.values())
 
-    def teardown(self) -> None:
-        self.spilled.close()
-
 
 TestLikeADict = LikeADict.TestCase
+TestLikeADict.settings = settings(max_examples=40, stateful_step_count=30)
 
 Change = tuple[RelPath, int | None]
 
@@ -204,9 +202,13 @@ def test_nobody_can_ask_for_what_is_not_there() -> None:
     assert 5 not in spilled
 
 
-def test_a_tree_that_was_given_back_is_empty_and_can_be_filled_again() -> None:
-    spilled = full()
-    spilled.close()
-    assert (len(spilled), list(spilled)) == (0, [])
-    spilled[NAMES[0]] = 1
-    assert spilled == {NAMES[0]: 1}
+def test_its_file_goes_with_the_last_who_holds_it(own_fd: int) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    spilled = tree(in_folder(own_fd))
+    spilled.update(dict.fromkeys(NAMES, 7))
+    walk = spilled.walk()
+    next(walk)
+    del spilled
+    assert len(os.listdir("/proc/self/fd")) == before + 1
+    assert len(list(walk)) == len(NAMES) - 1
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -25,6 +25,7 @@ from gsync.wire.records import (
     parse_paths,
     parse_record,
     parse_records,
+    says,
     wire_record,
 )
 
@@ -76,6 +77,28 @@ def wire(**fields: Any) -> WireRecord:
 def test_a_record_means_the_same_on_both_ends(record: Record) -> None:
     spelled = msgspec.json.encode(wire_record(record))
     assert parse_record(msgspec.json.decode(spelled, type=WireRecord)) == record
+
+
+@given(said=FILES | LINKS | DIRECTORIES | TOMBSTONES, other=FILES | LINKS | DIRECTORIES | TOMBSTONES)
+def test_a_spelled_record_says_that_record_and_no_other(said: Record, other: Record) -> None:
+    assert says(wire_record(other), other)
+    assert not says(wire_record(said), other) or parse_record(wire_record(said)) == other
+
+
+CHANGES: list[dict[str, Any]] = [
+    {"p": "b"}, {"v": {MTIME: 6}}, {"v": {MTIME: 5, "b": 1}}, {"v": {MTIME: 5, "a": 1, "b": 1}}, {"d": DIGEST[:-1] + "x"},
+    {"k": "link"}, {"s": 8}, {"mtime_ns": 8}, {"executable": True}, {"to": "x"}, {"by": "b"}, {"gone": True}, {"was": "b"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("changed", CHANGES)
+def test_one_that_differs_in_anything_is_another(changed: dict[str, Any]) -> None:
+    version = Version.from_vector({MTIME: 5, "a": 1})
+    record = Record(
+        path=RelPath.parse("a"), kind=Kind.FILE, version=version, digest=DIGEST, size=7, mtime_ns=7, author="a"
+    )
+    assert says(wire_record(record), record)
+    assert not says(msgspec.structs.replace(wire_record(record), **changed), record)
 
 
 def test_what_is_as_usual_is_left_out() -> None:
