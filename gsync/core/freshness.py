@@ -137,10 +137,11 @@ class Freshness(CopyTable):
         """`source` has answered its poll; what it was not asked about means nothing. The paths that are no longer the latest."""
         asked, asked_at = self._polls.asked(source)
         by_path = {ruling.path: ruling for ruling in rulings}
+        who = source, f"{source} says that it is the latest"  # one string for all of them
         for path in asked:
             ruling = by_path.get(path, Ruling(path=path))
             held = self._held[path]  # whatever replaces or drops a copy ends its poll
-            if not (self._learn_newer(ruling, held, now) or self._renew(ruling, held, source, asked_at, now)):
+            if not (self._learn_newer(ruling, held, now) or self._renew(ruling, held, who, asked_at, now)):
                 self._stay_in_doubt(path, now)
         return tuple(path for path in asked if self._held[path].state in {CopyState.INVALID, CopyState.DELETED})
 
@@ -308,16 +309,16 @@ class Freshness(CopyTable):
         heard = self.hearsay.record(ruling.path)
         return heard is not None and self._overtake(heard, held, now)
 
-    def _renew(self, ruling: Ruling, held: Held, source: PeerName, asked_at: float, now: float) -> bool:
+    def _renew(self, ruling: Ruling, held: Held, who: tuple[PeerName, str], asked_at: float, now: float) -> bool:
         """Whether the ruling gives the copy more time, counted from the question: nobody knows what happened after the answer."""
         until = asked_at + self._shortened(ruling.ttr_s)
         known = self.known(ruling.path) or held.version
         if not ruling.is_valid or until <= now or compare_vectors(known, held.version) not in _BEHIND:
             return False
-        if held.state is CopyState.VALID and held.until is not None and source != held.origin:
+        if held.state is CopyState.VALID and held.until is not None and who[0] != held.origin:
             until = max(until, held.until)
         held.until = until
-        held.enter(CopyState.VALID, f"{source} says that it is the latest", now)
+        held.enter(CopyState.VALID, who[1], now)
         self._let_go(ruling.path)
         self._begin_validity(ruling.path, held, now)
         return True

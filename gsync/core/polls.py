@@ -7,6 +7,7 @@ rests, longer each time, and begins again: a poll that fails is never the last o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -22,6 +23,9 @@ POLL_MAX: Final = 1024
 
 POLL_WAIT_S: Final = 10.0
 """How long a poll may stay without an answer."""
+
+GATHER_S: Final = 0.25
+"""At least so long between two polls of one source: what expires meanwhile goes together. Who was not asked lately is at once."""
 
 SOURCES_MAX: Final = 8
 """Holders asked about one copy before it rests."""
@@ -63,6 +67,7 @@ class Polls:
         self._doubts: dict[RelPath, _Doubt] = {}
         self._lines: dict[PeerName, _Line] = {}
         self._resting = Timers()
+        self._not_before: dict[PeerName, float] = {}
 
     def __len__(self) -> int:
         return len(self._doubts)
@@ -111,18 +116,21 @@ class Polls:
             doubt = self._doubts[path]
             doubt.turn = 0
             self._line_up(path, doubt.sources[0])
+        self._not_before = {name: at for name, at in self._not_before.items() if at > now}
         return tuple(
-            self._batch(name, line, now) for name, line in self._lines.items() if line.waiting and not line.asked
+            self._batch(name, line, now)
+            for name, line in self._lines.items()
+            if not line.asked and self._may_ask(name, line) <= now
         )
 
     def next_due(self) -> float | None:
         """When `due` has something to say; a time in the past means at once."""
         times = [self._resting.next_at()]
-        for line in self._lines.values():
+        for name, line in self._lines.items():
             if line.asked:
                 times.append(line.asked_at + POLL_WAIT_S)
-            elif line.waiting:
-                times.append(float("-inf"))
+            else:
+                times.append(self._may_ask(name, line))
         return min((at for at in times if at is not None), default=None)
 
     def asked(self, source: PeerName) -> tuple[Mapping[RelPath, Version], float]:
@@ -158,11 +166,18 @@ class Polls:
     def _line_up(self, path: RelPath, name: PeerName) -> None:
         self._lines.setdefault(name, _Line()).waiting[path] = None
 
+    def _may_ask(self, name: PeerName, line: _Line) -> float:
+        """When what waits for this source, of which nothing is under way, may be asked."""
+        if not line.waiting:
+            return math.inf
+        return -math.inf if len(line.waiting) >= POLL_MAX else self._not_before.get(name, -math.inf)
+
     def _batch(self, name: PeerName, line: _Line, now: float) -> PollBatch:
         for path in list(line.waiting)[:POLL_MAX]:
             del line.waiting[path]
             line.asked[path] = self._doubts[path].version
         line.asked_at = now
+        self._not_before[name] = now + GATHER_S
         return PollBatch(source=name, asks=tuple(line.asked.items()))
 
     def _forget_idle(self, name: PeerName) -> None:

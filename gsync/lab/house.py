@@ -39,7 +39,10 @@ PEERS_MAX: Final = 16
 LOOPBACK: Final = "127.0.0.1"
 KINDS: Final = ("invalidate sent", "poll sent", "verdict sent")
 
-_READY_S: Final = 60.0
+QUIET_S: Final = 4.0
+"""Who was dialled waits for the other side to begin, if it is to, so that one comparison serves both; longer than that."""
+
+_READY_S: Final = 180.0
 _LOOK_S: Final = 0.05
 
 
@@ -69,6 +72,7 @@ class House:
             for name in self.folders:
                 starting.callback(self._start(name, base / name, network, listener.endpoint))
             wait_until(self._is_linked, "the peers did not find each other")
+            wait_until(_Quiet(self._said, self.clock), "the peers did not agree about what they know")
             self._closing = starting.pop_all()
         return self
 
@@ -145,10 +149,30 @@ class House:
 
         return end
 
+    def _said(self) -> int:
+        counts = (overlay.neighbours.counts for overlay in self.overlays.values())
+        return sum(number for each in counts for kind, number in each.items() if not kind.startswith(("ping", "pong")))
+
     def _is_linked(self) -> bool:
         return all(
             frozenset(overlay.neighbours.names) == self._topology[name] for name, overlay in self.overlays.items()
         )
+
+
+class _Quiet:
+    """Whether a count stands still: new links are compared over, and until that is done messages come that no edit caused."""
+
+    def __init__(self, counted: Callable[[], int], clock: SystemClock) -> None:
+        self._counted = counted
+        self._clock = clock
+        self._last = -1
+        self._since = 0.0
+
+    def __call__(self) -> bool:
+        counted, now = self._counted(), self._clock.monotonic()
+        if counted != self._last:
+            self._last, self._since = counted, now
+        return now >= self._since + QUIET_S
 
 
 def wait_until(condition: Callable[[], bool], complaint: str) -> None:

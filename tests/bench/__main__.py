@@ -15,15 +15,20 @@ from typing import Any, Final, TextIO
 
 from tests.bench import (
     block_reuse,
+    copy_timers,
     crowd,
     directory_rename,
     edit_arrival,
     first_byte,
     first_sync,
+    flood_count,
     folder_scan,
     idle_peer,
     keepalive_gap,
     large_file,
+    lost_news,
+    overlay_news,
+    overlay_search,
     record_join,
     small_files,
     tracker_share,
@@ -54,6 +59,11 @@ FIGURES: Final[Mapping[str, Callable[[Workbench], Iterator[Figure]]]] = {
     "rename": directory_rename.measure,
     "reuse": block_reuse.measure,
     "join": record_join.measure,
+    "search": overlay_search.measure,
+    "news": overlay_news.measure,
+    "flood": flood_count.measure,
+    "timers": copy_timers.measure,
+    "lost": lost_news.measure,
 }
 
 

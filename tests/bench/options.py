@@ -17,7 +17,8 @@ Usage:
 Options:
   --runs=N       How often each thing is measured; the median counts [default: 5]
   --only=NAMES   Some of: large,small,peers,tracker,keepalive,idle,start,help (classic), edit,edit-busy,first,
-                 verified,scan,scan-large,rename,reuse,join (native)
+                 verified,scan,scan-large,rename,reuse,join (native),
+                 search,news,flood,timers,lost (overlay)
   --quick        Once, and little of everything: to see that it works, not how fast it is
   --out=DIR      Where the lines, the table and the pictures go [default: build/bench]
   -h, --help     Print this
@@ -50,6 +51,11 @@ class Scale:
     renamed_files: int
     reused_bytes: int
     joined_records: tuple[int, ...]
+    search_clients: tuple[int, ...]
+    searches: int
+    searched_files: int
+    timed_copies: int
+    lossy_seeds: int
 
 
 FULL: Final = Scale(
@@ -73,6 +79,11 @@ FULL: Final = Scale(
     renamed_files=10_000,
     reused_bytes=1024 * MIB,
     joined_records=(10_000, 100_000, 1_000_000),
+    search_clients=(1, 5, 10, 30),
+    searches=300,
+    searched_files=20,
+    timed_copies=100_000,
+    lossy_seeds=20,
 )
 QUICK: Final = Scale(
     large_bytes=64 * MIB,
@@ -95,6 +106,11 @@ QUICK: Final = Scale(
     renamed_files=500,
     reused_bytes=64 * MIB,
     joined_records=(1_000, 10_000),
+    search_clients=(1, 5),
+    searches=30,
+    searched_files=2,
+    timed_copies=10_000,
+    lossy_seeds=2,
 )
 
 

@@ -321,11 +321,11 @@ def test_few_neighbours_are_asked_besides_origin_and_holders() -> None:
     freshness = expired()
     freshness.set_neighbours(PeerName(f"n{number}") for number in range(99))
     freshness.unanswered(ANNA, now=10.0)
-    freshness.refresh([PATH], now=10.0)
+    freshness.refresh([PATH], now=10.5)
     asked = []
-    while batches := freshness.due(10.0):
+    while batches := freshness.due(10.5):
         asked += [batch.source for batch in batches]
-        freshness.unanswered(asked[-1], now=10.0)
+        freshness.unanswered(asked[-1], now=10.5)
     assert len(asked) == 1 + FALLBACKS
 
 

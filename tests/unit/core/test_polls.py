@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from gsync.core.names import PeerName, RelPath
-from gsync.core.polls import POLL_MAX, POLL_WAIT_S, REST_CAP_S, SOURCES_MAX, PollBatch, Polls
+from gsync.core.polls import GATHER_S, POLL_MAX, POLL_WAIT_S, REST_CAP_S, SOURCES_MAX, PollBatch, Polls
 from gsync.core.versions import Version
 
 ANNA, BEN, CLEO = (PeerName.parse(name) for name in ("anna", "ben", "cleo"))
@@ -42,6 +42,29 @@ def test_a_batch_is_bounded_and_one_is_under_way_at_a_time() -> None:
         asking.drop(path)
     (second,) = asking.due(2.0)
     assert len(second.asks) == 1
+
+
+def test_a_source_that_was_asked_just_now_is_asked_again_a_moment_later_about_all_that_came_up_meanwhile() -> None:
+    asking = polls()
+    asking.want(A, V1, (ANNA,))
+    asking.due(1.0)
+    asking.drop(A)
+    asking.want(A, V2, (ANNA,))
+    assert asking.due(1.0) == ()
+    assert asking.next_due() == 1.0 + GATHER_S
+    asking.want(B, V1, (ANNA,))
+    assert said(asking.due(1.0 + GATHER_S)) == [("anna", "a b")]
+
+
+def test_what_makes_a_full_batch_does_not_wait() -> None:
+    asking = polls()
+    asking.want(A, V1, (ANNA,))
+    asking.due(1.0)
+    asking.drop(A)
+    for number in range(POLL_MAX):
+        asking.want(RelPath.parse(f"n{number}"), V1, (ANNA,))
+    (batch,) = asking.due(1.0)
+    assert len(batch.asks) == POLL_MAX
 
 
 def test_what_is_wanted_twice_is_asked_once() -> None:
