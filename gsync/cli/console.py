@@ -19,7 +19,7 @@ PLAIN_PROGRESS_EVERY_S: Final = 10.0
 _CLEAR_LINE: Final = "\r\x1b[K"
 
 
-_AboutFile = ev.FileFetched | ev.FileSkipped | ev.FileConflict | ev.FileDeleted | ev.FileMoved | ev.FileMade
+_AboutFile = ev.FileSkipped | ev.FileConflict | ev.FileDeleted | ev.FileMoved | ev.FileMade
 _AboutPeer = (
     ev.PeerServing
     | ev.TrackerUp
@@ -36,6 +36,9 @@ _AboutPeer = (
 
 class Console:
     """An observer that prints. `monotonic` is only used to space the progress lines."""
+
+    WITHOUT: Final = (ev.FileStale, ev.FileFetching, ev.Stats)
+    """What it need not be told of, for it says nothing about it."""
 
     def __init__(
         self, *, out: TextIO, err: TextIO, quiet: bool, color: bool, live: bool, monotonic: Callable[[], float]
@@ -60,7 +63,9 @@ class Console:
 
     def observe(self, event: ev.Event) -> None:
         """Print what `event` means to a person."""
-        if isinstance(event, _AboutFile):
+        if isinstance(event, ev.FileFetched):  # by far the most
+            self._fetched(event)
+        elif isinstance(event, _AboutFile):
             self._about_a_file(event)
         else:
             self._about_the_peer(event)
@@ -70,11 +75,13 @@ class Console:
         with output_errors():
             self._clear()
 
+    def _fetched(self, event: ev.FileFetched) -> None:
+        if not self._quiet:
+            what = f"{size(event.size)} from {event.source}, {duration(event.seconds)}"
+            self._print(self._paint(f"+ {shown(event.path)}", "32") + f"  {what}", self._out)
+
     def _about_a_file(self, event: _AboutFile) -> None:
         match event:
-            case ev.FileFetched():
-                what = f"{size(event.size)} from {event.source}, {duration(event.seconds)}"
-                self._data(self._paint(f"+ {shown(event.path)}", "32") + f"  {what}")
             case ev.FileSkipped():
                 again = "; it will be tried again" if event.again else ""
                 source = f" from {event.source}" if event.source else ""
@@ -152,7 +159,8 @@ class Console:
     def _print(self, line: str, out: TextIO) -> None:
         with output_errors():
             self._clear()
-            print(line, file=out, flush=True)
+            out.write(f"{line}\n")
+            out.flush()
 
     def _clear(self) -> None:
         if self._live_shown:

@@ -22,6 +22,9 @@ PROGRESS_EVERY_S: Final = 1.0
 class JsonLines:
     """An observer that writes every event to `out`, flushed, so that a reader sees it at once."""
 
+    WITHOUT: Final = ()
+    """What it need not be told of."""
+
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._progress_due = 0.0

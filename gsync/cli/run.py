@@ -24,7 +24,7 @@ from gsync.cli.usage import parse
 from gsync.errors import ConnectFailed, NoSpace
 from gsync.net.clock import Clock, SystemClock
 from gsync.net.tcp import TcpNetwork, raise_descriptor_limit, resolve
-from gsync.peer.events import Event, Events, Observer, TrackerDown, Trouble
+from gsync.peer.events import KINDS, Events, TrackerDown, Trouble
 from gsync.peer.peer import Peer
 from gsync.peer.settings import Settings, Summary
 from gsync.storage.disk import DiskFolder
@@ -108,7 +108,8 @@ def _resolved(host: str) -> str:
 def _run(config: RunConfig, talk: Console | JsonLines) -> Exit:
     raise_descriptor_limit()
     events = Events()
-    events.subscribe(talk.observe if not config.once else _but_tracker_down(talk))
+    # With `--once` nobody retries: the last word says that there was no tracker, and why.
+    events.subscribe(talk.observe, but=(*talk.WITHOUT, TrackerDown) if config.once else talk.WITHOUT)
     clock, network, workers = SystemClock(), TcpNetwork(), ThreadWorkers()
     with ExitStack() as closing:
         folder = DiskFolder(config.folder)
@@ -189,7 +190,7 @@ def _run(config: RunConfig, talk: Console | JsonLines) -> Exit:
         if not config.once:
             closing.callback(_control_server(peer, config, folder, clock).close)
         if config.once:
-            events.subscribe(lambda event: _give_up_without_tracker(event, peer))
+            events.subscribe(lambda event: peer.stop(), but=KINDS - {TrackerDown})
         ended_by = _Ending(peer)
         summary = peer.run()
     return _conclude(config, summary, ended_by.signal, talk)
@@ -219,21 +220,6 @@ class _Ending:
             os._exit(128 + number)
         self.signal = number
         self._peer.stop()
-
-
-def _but_tracker_down(talk: Console | JsonLines) -> Observer:
-    """With `--once` nobody retries: the last word says that there was no tracker, and why."""
-
-    def observe(event: Event) -> None:
-        if not isinstance(event, TrackerDown):
-            talk.observe(event)
-
-    return observe
-
-
-def _give_up_without_tracker(event: Event, peer: Peer) -> None:
-    if isinstance(event, TrackerDown):
-        peer.stop()
 
 
 def _conclude(config: RunConfig, summary: Summary, ended_by: int | None, talk: Console | JsonLines) -> Exit:

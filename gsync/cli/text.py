@@ -39,6 +39,8 @@ def uptime(seconds: float) -> str:
 
 def shown(name: str) -> str:
     """`name` with everything that could steer a terminal, or break a line, escaped."""
+    if name.isprintable():
+        return name
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name)
 
 

@@ -17,10 +17,19 @@ _MARK_BYTES = 8
 
 def record_mark(record: Record) -> int:
     """The mark of `record`; two that differ in anything have different ones."""
-    counters = " ".join([f"{author}={count}" for author, count in record.version.counters])
-    said = (
-        f"{record.path}\0{record.kind}\0{record.version.mtime_s} {counters}\0{record.digest}\0{record.size}\0{record.mtime_ns}"
-        f"\0{record.executable:d}{record.deleted:d}\0{record.target}\0{record.author}\0{record.moved_from or ''}"
+    version = record.version
+    counters = " ".join([f"{author}={count}" for author, count in version.counters])
+    said = "\0".join(
+        (
+            record.path,
+            record.kind,
+            f"{version.mtime_s} {counters}",
+            record.digest,
+            f"{record.size}\0{record.mtime_ns}\0{'1' if record.executable else '0'}{'1' if record.deleted else '0'}",
+            record.target,
+            record.author,
+            record.moved_from or "",
+        )
     )
     return int.from_bytes(blake3(said.encode("utf-8", "surrogatepass")).digest(length=_MARK_BYTES), "big")
 

@@ -125,15 +125,21 @@ def plan(
 
     asked = set(paths)
     above = {directory for path in paused(asked, pause) if "/" in path for directory in path.ancestors}
-    asked |= _waiting_directories(above, picture) | renamed_directories(above, picture)
-    asked |= carried_names(asked, picture)
-    asked |= split_names(asked, picture) | old_names(asked, picture)
+    if above:
+        asked |= _waiting_directories(above, picture) | renamed_directories(above, picture)
+    knotty = {path for path in paused(asked, pause) if not picture.stands_alone(path)}
+    if knotty:
+        knotty |= carried_names(knotty, picture)
+        asked |= knotty | split_names(knotty, picture) | old_names(knotty, picture)
     if policy.wants is not None:
-        asked |= covered_names(asked, picture)
+        covered = covered_names(asked, picture)
+        asked |= covered
+        knotty |= covered
     actions = {path: action for path in paused(asked, pause) if (action := decide(path)) is not None}
     if policy.receives:
-        actions = with_moved_edits(actions, asked, picture, decide, policy.author)
-        actions = with_renames(actions, picture, decide)
+        if knotty:
+            actions = with_moved_edits(actions, asked, picture, decide, policy.author)
+            actions = with_renames(actions, picture, decide)
         actions = _with_room(_with_directories_last(actions, picture, decide), picture, decide, policy.author)
         if policy.wants is not None:
             actions = as_wanted(actions, asked, picture, decide, wants=policy.wants, author=policy.author)

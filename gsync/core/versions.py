@@ -54,7 +54,10 @@ class Version(Struct, frozen=True, gc=False):
     @classmethod
     def from_vector(cls, vector: Mapping[str, int]) -> Self:
         """The version that the vector {author: counter, "mtime": seconds} spells."""
-        return cls(vector.get(MTIME, 0), tuple(sorted((a, n) for a, n in vector.items() if a != MTIME)))
+        counters = [one for one in vector.items() if one[0] != MTIME]
+        if len(counters) > 1:
+            counters.sort()
+        return cls(vector.get(MTIME, 0), tuple(counters))
 
     def vector(self) -> dict[str, int]:
         """The vector {author: counter, "mtime": seconds}, as stored and sent."""

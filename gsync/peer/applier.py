@@ -95,6 +95,7 @@ class Applier:
         self._on_applied = on_applied
         self._queue: Queue[_Waiting] = Queue()  # bounded by is_full, which the syncer asks before it starts a fetch
         self._waiting_bytes = 0
+        self._ended: list[tuple[_Waiting, Outcome]] = []
         self._enough = Event()  # so much waits that nothing is gained by waiting for more
         self._last_ended = -GATHER_S
         self._publishing: frozenset[RelPath] = frozenset()
@@ -222,7 +223,9 @@ class Applier:
     def _carry_out(self, batch: list[_Waiting]) -> None:
         self._publishing = frozenset(path for waiting in batch for path in _touched(waiting.change))
         self._on_touch(self._publishing)
-        outcomes = self._workers.run(Pool.DISK, self._publisher.publish, [waiting.change for waiting in batch])
+        job = self._workers.spawn(Pool.DISK, self._publisher.publish, [waiting.change for waiting in batch])
+        self._hand_back()
+        outcomes = job.get()
         moved: dict[RelPath, None] = {}
         for outcome in outcomes:
             moved.update(dict.fromkeys(self._take_over(outcome)))
@@ -231,7 +234,14 @@ class Applier:
         self._last_ended = self._clock.monotonic()
         if moved:
             self._on_applied(tuple(moved))
-        for waiting, outcome in zip(batch, outcomes, strict=True):
+        self._ended += zip(batch, outcomes, strict=True)
+        if self._queue.qsize() < BATCH_MAX_FILES:
+            self._hand_back()
+
+    def _hand_back(self) -> None:
+        """Tell those who wait what their changes came to: while the next batch is on its way, if there is one already."""
+        ended, self._ended = self._ended, []
+        for waiting, outcome in ended:
             self._waiting_bytes -= waiting.size
             waiting.done(outcome)
 
@@ -262,6 +272,8 @@ class Applier:
             case Published():
                 self._trees.note_local({outcome.path: outcome.meta})
                 self._trees.synced[outcome.path] = outcome.meta.version
+                if outcome.conflict_copy is None and not outcome.remark:  # as it mostly is
+                    return [outcome.path]
                 moved.append(outcome.path)
             case Removed():
                 self._trees.note_local({outcome.path: outcome.tombstone})

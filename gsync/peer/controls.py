@@ -127,7 +127,7 @@ class PeerControls(OverlayOrders):
         self._policy = policy
         self._stop = stop
         self._log = EventLog(wall_clock=clock.wall)
-        events.subscribe(self._log.observe)
+        events.subscribe(self._log.observe, but=EventLog.WITHOUT)
 
     def status(self) -> Status:
         """The whole peer in one picture."""

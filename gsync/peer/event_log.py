@@ -23,14 +23,16 @@ LINES: Final = 10_000
 class EventLog:
     """The last `LINES` events; `wall_clock` gives them their times."""
 
+    WITHOUT: Final = (Progress, Stats, FileFetching, FileStale)
+    """What it should not be told of."""
+
     def __init__(self, *, wall_clock: Callable[[], float]) -> None:
         self._wall_clock = wall_clock
         self._events: deque[tuple[float, Event]] = deque(maxlen=LINES)
 
     def observe(self, event: Event) -> None:
         """Keep `event`; short, as an observer must be."""
-        if not isinstance(event, Progress | Stats | FileFetching | FileStale):
-            self._events.append((self._wall_clock(), event))
+        self._events.append((self._wall_clock(), event))
 
     def last(self, count: int) -> tuple[LogLine, ...]:
         """The last `count` of them, oldest first."""

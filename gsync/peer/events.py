@@ -6,9 +6,9 @@ its observers in order, on the greenlet that tells; an observer must be short an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final, get_args
 
 from msgspec import Struct
 
@@ -219,6 +219,8 @@ Event = (
     | Trouble
 )
 
+KINDS: Final[frozenset[type[Event]]] = frozenset(get_args(Event))
+
 Observer = Callable[[Event], None]
 
 
@@ -226,13 +228,14 @@ class Events:
     """Where a peer's loops tell what happened."""
 
     def __init__(self) -> None:
-        self._observers: list[Observer] = []
+        self._observers: dict[type[Event], list[Observer]] = {kind: [] for kind in KINDS}
 
-    def subscribe(self, observer: Observer) -> None:
-        """From now on `observer` is called with every event."""
-        self._observers.append(observer)
+    def subscribe(self, observer: Observer, *, but: Collection[type[Event]] = ()) -> None:
+        """From now on `observer` is called with every event, `but` those of these kinds."""
+        for kind in KINDS.difference(but):
+            self._observers[kind].append(observer)
 
     def tell(self, event: Event) -> None:
         """Call every observer with `event`."""
-        for observer in self._observers:
+        for observer in self._observers[type(event)]:
             observer(event)

@@ -117,7 +117,7 @@ class Syncer:
                 events=events,
                 clock=clock,
                 hint=hint,
-                replan=self.replan,
+                replan=lambda paths: self.replan(path for path in paths if not trees.is_settled(path)),
                 ended=self._ended,
             )
         self._due = Due(trees, is_plenty=lambda: queue.is_long)

@@ -114,6 +114,11 @@ class Trees:
                 changed.add(path)
         return changed
 
+    def is_settled(self, path: RelPath) -> bool:
+        """Whether what is offered at `path` stands here just so and was agreed: then a plan would find nothing to do there."""
+        offer = self.remote.get(path)
+        return offer is not None and self._is_settled(path, offer, offer)
+
     def take_unnamed(self) -> set[RelPath]:
         """Paths that an entry named as its old name, and does not any more: they are to be planned with what changed
         (`core.planner.plan`). Each is given out once."""

@@ -34,7 +34,7 @@ GATHER_S: Final = 0.05
 HELD_S: Final = 2.0
 """How long changes wait for the rest of an announcement that comes in pieces; then what is here is told."""
 
-HOLDERS_S: Final = 0.5
+HOLDERS_S: Final = 2.0
 """How often it is told that records which everybody knows have further holders."""
 
 ROWS_PER_FRAME: Final = 500

@@ -34,6 +34,7 @@ Text = Annotated[str, Meta(max_length=4096)]
 Mark = Annotated[str, Meta(max_length=80)]
 Vector = dict[Mark, Annotated[int, Meta(ge=0, le=COUNTER_MAX)]]
 
+_KINDS: Final = {kind.value: kind for kind in Kind}
 _DIGEST: Final = re.compile(r"b3:[0-9a-f]{64}")
 _REFUSAL_CHARACTERS: Final = 80
 _KINDS: Final = {kind.value: kind for kind in Kind}
@@ -170,6 +171,8 @@ def parse_version(vector: dict[str, int]) -> Version:
 def _judge_content(wire: WireRecord, kind: Kind) -> None:
     if wire.d:
         parse_digest(wire.d)
+    if kind is Kind.FILE and not wire.to:  # as it mostly is
+        return
     if kind is Kind.DIRECTORY and wire.d:
         raise NameRefused("a directory with a digest")
     if kind is not Kind.LINK and wire.to:
