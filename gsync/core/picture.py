@@ -61,14 +61,6 @@ class Picture:
         offer = self.remote.get(path)
         return None if offer is None else offer.record
 
-    def stands_alone(self, path: RelPath) -> bool:
-        """Whether no rename and no deletion ties what stands, or is offered, at `path` to other paths, as it mostly is."""
-        meta, offer = self.local.get(path), self.remote.get(path)
-        if (meta is not None and meta.moved_from is not None) or path in self.buried:
-            return False
-        record = None if offer is None else offer.record
-        return record is None or (record.moved_from is None and not record.deleted)
-
     def beneath(self, directory: RelPath) -> Iterator[RelPath]:
         """What stands here in `directory`, at any depth, in path order."""
         if self._sorted is None:
@@ -120,3 +112,12 @@ def beneath(paths: Sequence[RelPath], directory: RelPath) -> Iterator[RelPath]:
         if not paths[at].is_beneath(directory):
             return
         yield paths[at]
+
+
+def stands_alone(seen: Seen) -> bool:
+    """Whether no rename and no deletion ties what stands, or is offered, at a path to other paths, as it mostly is."""
+    meta, tombstone, offer, _ = seen
+    if tombstone is not None or (meta is not None and meta.moved_from is not None):
+        return False
+    record = None if offer is None else offer.record
+    return record is None or (record.moved_from is None and not record.deleted)

@@ -74,7 +74,7 @@ from gsync.core.model import (
 from gsync.core.moved_edits import split_names, with_moved_edits
 from gsync.core.names import RelPath
 from gsync.core.pausing import Pause, no_pause, paused
-from gsync.core.picture import Picture, Seen
+from gsync.core.picture import Picture, Seen, stands_alone
 from gsync.core.records import beats, looks_the_same, order, record_of, same_content, tombstone_of
 from gsync.core.relocations import carried_names, old_names, renamed_directories, with_renames
 from gsync.core.versions import Order, Version, join
@@ -119,7 +119,7 @@ def plan(
 
     def decide(path: RelPath) -> Action | None:
         if path not in known:
-            seen[path] = picture.at(path)
+            seen.setdefault(path, picture.at(path))
             known[path] = _decide(path, picture, policy)
         return known[path]
 
@@ -127,7 +127,9 @@ def plan(
     above = {directory for path in paused(asked, pause) if "/" in path for directory in path.ancestors}
     if above:
         asked |= _waiting_directories(above, picture) | renamed_directories(above, picture)
-    knotty = {path for path in paused(asked, pause) if not picture.stands_alone(path)}
+    for path in paused(asked, pause):
+        seen[path] = picture.at(path)
+    knotty = {path for path, then in seen.items() if not stands_alone(then)}
     if knotty:
         knotty |= carried_names(knotty, picture)
         asked |= knotty | split_names(knotty, picture) | old_names(knotty, picture)

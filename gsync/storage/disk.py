@@ -114,8 +114,8 @@ class DiskFolder:
             return None if spot is None else self._looking.found(path, spot)
 
     def fingerprint(self, path: RelPath) -> Fingerprint | None:
-        with translating(path), self._naming.at(path) as spot:
-            status = None if spot is None else self._looking.readable(spot)
+        with translating(path):
+            status = self._naming.readable(path)
             return None if status is None else fingerprint_of(status)
 
     def open(self, path: RelPath) -> DiskFile:

@@ -14,7 +14,7 @@ import gc
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import Enum, auto
@@ -103,6 +103,9 @@ class Index:
         self.author = author
         self.fate = fate
         self.has_history = False
+        self._journalled: frozenset[str] | None = (
+            frozenset()
+        )  # names of the rows of the journal; None: not known any more
         self._fresh: Contents | None = None  # what `open` read to check it, for the first `load`
 
     @classmethod
@@ -154,8 +157,8 @@ class Index:
         *,
         entries: Mapping[RelPath, Entry | None] | None = None,
         synced: Mapping[RelPath, Version | None] | None = None,
-        journal: Iterable[JournalRow] = (),
-        forget: Iterable[str] = (),
+        journal: Collection[JournalRow] = (),
+        forget: Collection[str] = (),
         scanned: bool = False,
     ) -> None:
         """Remember all of it or nothing: None removes a path, `journal` rows are written, those named in `forget` removed.
@@ -167,6 +170,7 @@ class Index:
         scanned = scanned and not self.has_history
         if not (entries or synced or journal or forget or scanned):
             return  # most starts have nothing to finish: what `open` has read is not read again
+        journalled, self._journalled = self._journalled, None
         self._fresh = None
         with self._transaction() as database:
             database.executemany(
@@ -178,18 +182,25 @@ class Index:
                 "REPLACE INTO synced VALUES (?, ?)", (rows.synced_row(p, v) for p, v in synced.items() if v)
             )
             database.executemany("DELETE FROM synced WHERE path = ?", ((p,) for p, v in synced.items() if v is None))
-            database.executemany("DELETE FROM journal WHERE name = ?", ((name,) for name in forget))
+            if journalled is not None and journalled.issubset(forget):
+                database.execute("DELETE FROM journal")  # all of them together: that is many times faster
+            else:
+                database.executemany("DELETE FROM journal WHERE name = ?", ((name,) for name in forget))
             database.executemany(
                 "REPLACE INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)", (rows.journal_row(row) for row in journal)
             )
             if scanned:
                 database.execute("REPLACE INTO meta VALUES ('scanned', '1')")
         self.has_history = self.has_history or scanned
+        if journalled is not None:
+            self._journalled = journalled.difference(forget).union(row.name for row in journal)
 
     def journal(self) -> list[JournalRow]:
         """Every row of the journal."""
         with _translated():
-            return [rows.parse_journal(row) for row in self._database.execute("SELECT * FROM journal ORDER BY name")]
+            found = [rows.parse_journal(row) for row in self._database.execute("SELECT * FROM journal ORDER BY name")]
+        self._journalled = frozenset(row.name for row in found)
+        return found
 
     def close(self) -> None:
         """Close the file; what was recorded is in it."""
@@ -260,6 +271,7 @@ class Index:
                 database.execute(statement)
             # The inodes that a copied index names are the original's; here they may be anybody's.
             database.execute("DELETE FROM journal")
+            self._journalled = frozenset()
             database.execute("UPDATE entry SET leftover = '' WHERE leftover != ''")
             database.execute("DELETE FROM meta WHERE key = 'scanned'")
             database.executemany(

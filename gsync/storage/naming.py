@@ -58,6 +58,16 @@ class Naming:
             return nullcontext(self._standing(path))
         return self._looking.at(path)
 
+    def readable(self, path: RelPath) -> os.stat_result | None:
+        """What stands at `path`, if anything does, as `Looking.readable` sees it."""
+        if (
+            threading.get_ident() != self._thread
+        ):  # as `at`, without the cost of a context for each file that was placed
+            with self._looking.at(path) as spot:
+                return None if spot is None else self._looking.readable(spot)
+        spot = self._standing(path)
+        return None if spot is None else self._looking.readable(spot)
+
     def put_new(self, staged_name: str, path: RelPath) -> bool:
         with translating(path):
             done = renames.put_new(self._staging.spot(staged_name), self._made(path))

@@ -25,6 +25,7 @@ Row = tuple[str, ...]
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 _VERSIONS: Final = msgspec.json.Decoder(tuple[_Count, tuple[tuple[str, _Count], ...]])
 _JSON: Final = msgspec.json.Encoder()
+_KIND_TEXTS: Final = {kind: kind.value for kind in Kind}
 _KINDS: Final = {kind.value: kind for kind in Kind}
 _NONSENSE: Final = (ValueError, TypeError, AttributeError, KeyError, msgspec.MsgspecError)
 
@@ -37,7 +38,7 @@ def entry_row(path: RelPath, entry: Entry) -> Row:
         return (name, entry.kind.value, "", version_text(entry.version), entry.digest, "", entry.author, "", leftover)
     return (
         name,
-        entry.fingerprint.kind.value,
+        _KIND_TEXTS[entry.fingerprint.kind],
         _fingerprint_text(entry.fingerprint),
         version_text(entry.version),
         entry.digest,

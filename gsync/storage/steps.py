@@ -7,7 +7,7 @@ go. Values only.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import assert_never
+from typing import Final, assert_never
 
 from msgspec import Struct, field
 
@@ -93,7 +93,12 @@ def in_turn(batch: Sequence[Change]) -> list[int]:
     Whole trees move first, while everything stands where it was seen. What is to be free is freed before anything is put
     there, directories stand before what is in them and go after it; what takes the place of a directory comes after that.
     """
-    return sorted(range(len(batch)), key=lambda at: _turn(batch[at]))
+    turns = [_turn(change) for change in batch]
+    if turns.count(_OF_CONTENT) == len(
+        turns
+    ):  # as it mostly is: nothing but files and links, and no directory in their way
+        return list(range(len(turns)))
+    return sorted(range(len(turns)), key=turns.__getitem__)
 
 
 def touched(change: Change) -> Collection[RelPath]:
@@ -103,19 +108,21 @@ def touched(change: Change) -> Collection[RelPath]:
     return (change.path,)
 
 
+_OF_CONTENT: Final = 3, 0
+
+
 def _turn(change: Change) -> tuple[int, int]:
-    depth = change.path.count("/")
     match change:
         case Relocation():
             return 0, 0
         case Removal() | Freeing() if change.expected.kind is not Kind.DIRECTORY:
             return 1, 0
         case NewDirectory():
-            return 2, depth
+            return 2, change.path.count("/")
         case Download() | NewLink() if not _is_over_directory(change):
-            return 3, 0
+            return _OF_CONTENT
         case Removal() | Freeing():
-            return 4, -depth
+            return 4, -change.path.count("/")
         case Download() | NewLink():
             return 5, 0
         case Adjustment():

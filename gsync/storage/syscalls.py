@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import sys
 from collections.abc import Callable
 from typing import Final
 
@@ -32,6 +33,8 @@ class _OpenHow(ctypes.Structure):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
+_ENCODING: Final = sys.getfilesystemencoding()
+_ENCODE_ERRORS: Final = sys.getfilesystemencodeerrors()
 _NUMBER_OF_OPENAT2: Final = ctypes.c_long(_OPENAT2)
 _SIZE_OF_HOW: Final = ctypes.c_size_t(ctypes.sizeof(_OpenHow))
 
@@ -69,7 +72,7 @@ def _function(name: str) -> Callable[..., int]:
 
 
 def _bytes(name: str) -> bytes:
-    raw = os.fsencode(name)
+    raw = name.encode(_ENCODING, _ENCODE_ERRORS)  # as os.fsencode does, which looks at more than names
     if b"\0" in raw:  # C would cut the name there and open another one
         raise OSError(errno.EINVAL, "a NUL in the name", name)
     return raw
