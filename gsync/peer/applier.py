@@ -171,7 +171,10 @@ class Applier:
             batch = self._gather()
             if batch:
                 self._publish(batch)
-            if not batch or self._clock.monotonic() >= self._review_due:
+            is_time_to_review = not batch or self._clock.monotonic() >= self._review_due
+            if is_time_to_review or self._queue.qsize() < BATCH_MAX_FILES:  # else the next batch begins first
+                self._hand_back()
+            if is_time_to_review:
                 self._review_due = self._clock.monotonic() + REVIEW_S
                 self._review()
 
@@ -235,8 +238,6 @@ class Applier:
         if moved:
             self._on_applied(tuple(moved))
         self._ended += zip(batch, outcomes, strict=True)
-        if self._queue.qsize() < BATCH_MAX_FILES:
-            self._hand_back()
 
     def _hand_back(self) -> None:
         """Tell those who wait what their changes came to: while the next batch is on its way, if there is one already."""

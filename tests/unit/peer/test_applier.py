@@ -132,6 +132,27 @@ def test_what_gathers_while_the_disk_is_busy_goes_together(room: Room) -> None:
     assert [outcome.path for outcome in room.outcomes] == ["a", "b", "c", "d"]
 
 
+def test_what_became_of_a_batch_is_told_while_the_next_one_is_on_its_way_if_a_whole_one_waits(room: Room) -> None:
+    room.workers.takes_s[Pool.DISK] = 0.2
+    in_hand: list[int] = []
+    for number in range(3 * BATCH_MAX_FILES - 1):
+        room.applier.submit(download(f"{number}"), lambda _: in_hand.append(len(room.applier.in_hand)))
+    gevent.sleep(10)
+    assert [len(batch) for batch in room.publisher.batches] == [500, 500, 499]
+    assert in_hand == [500] * 500 + [0] * 999
+
+
+def test_what_became_of_a_batch_is_told_also_if_all_that_waits_behind_it_is_overtaken(room: Room) -> None:
+    room.workers.takes_s[Pool.DISK] = 0.7
+    told: list[Outcome] = []
+    for number in range(2 * BATCH_MAX_FILES):
+        room.applier.submit(download(f"{number}"), told.append)
+    gevent.sleep(0.5)
+    room.trees.note_local({path(f"{number}"): Tombstone(version=v(9)) for number in range(500, 1000)})
+    gevent.sleep(1.0)
+    assert len(told) == 1000
+
+
 def test_files_that_follow_a_batch_closely_go_together(room: Room) -> None:
     room.apply("a")
     gevent.sleep(0.01)

@@ -28,6 +28,14 @@ def test_observers_are_called_in_the_order_in_which_they_came() -> None:
     assert heard == ["a", "b", "c"]
 
 
+def test_an_observer_is_not_told_of_what_it_does_not_want_to_hear() -> None:
+    events, heard = Events(), list[ev.Event]()
+    events.subscribe(heard.append, but=(ev.SyncDone,))
+    events.tell(ev.SyncDone(fetched=1, bytes=1, seconds=1.0))
+    events.tell(Trouble(what="x"))
+    assert heard == [Trouble(what="x")]
+
+
 def test_nobody_need_listen() -> None:
     Events().tell(Trouble(what="x"))
 

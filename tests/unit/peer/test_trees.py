@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gsync.core.model import FileMeta, Kind, Offer, Tombstone
+from gsync.core.model import FileMeta, Kind, Offer, Record, Tombstone
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.records import record_of
+from gsync.core.versions import Version
 from gsync.peer.trees import Trees
 from tests.unit.peer.sweeping import swept
 from tests.unit.peer.world import meta, offer, path, v
@@ -24,6 +25,27 @@ def test_the_trees_begin_with_what_the_index_remembers() -> None:
     assert trees.remote == {}
     assert A in trees.names
     assert trees.announced() == {A: 5}
+
+
+@pytest.mark.parametrize(
+    ("here", "agreed", "offered", "is_settled"),
+    [
+        pytest.param(meta(), v(5), record_of(A, meta()), True, id="all agree"),
+        pytest.param(meta(), v(4), record_of(A, meta()), False, id="something else was agreed"),
+        pytest.param(meta(), v(5), record_of(A, meta(mtime_s=6)), False, id="another version is offered"),
+        pytest.param(meta(), v(5), None, False, id="nothing is offered"),
+        pytest.param(None, None, record_of(A, meta()), False, id="nothing is here"),
+        pytest.param(meta(), v(5), replace(record_of(A, meta()), moved_from=B), False, id="a rename hangs on it"),
+        pytest.param(meta(), v(5), replace(record_of(A, meta()), executable=True), False, id="it can be run elsewhere"),
+    ],
+)
+def test_a_path_is_settled_where_a_plan_would_find_nothing_to_do(
+    here: FileMeta | None, agreed: Version | None, offered: Record | None, is_settled: bool
+) -> None:
+    trees = Trees({A: here} if here else {}, {A: agreed} if agreed else {})
+    if offered is not None:
+        trees.note_offers({A: Offer(version=offered.version, sources=(), record=offered)})
+    assert trees.is_settled(A) is is_settled
 
 
 def test_what_was_given_is_not_changed() -> None:

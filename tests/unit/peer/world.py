@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
 import gevent
+from gevent.event import AsyncResult
 from gevent.lock import BoundedSemaphore
 
 from gsync.core.blocks import digest_of_bytes
@@ -216,3 +217,17 @@ class SlowWorkers(InlineWorkers):
                 return function(*args, **kwargs)
             finally:
                 gevent.sleep(self.takes_s.get(pool, 0.0) / 2)
+
+    def spawn(self, pool: Pool, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Job[T]:
+        if not self.takes_s.get(pool):
+            return super().spawn(pool, function, *args, **kwargs)
+        result: AsyncResult = AsyncResult()
+
+        def work() -> None:
+            try:
+                result.set(self.run(pool, function, *args, **kwargs))
+            except Exception as error:  # noqa: BLE001  raised where the job is waited for
+                result.set_exception(error)
+
+        gevent.spawn(work)
+        return result  # type: ignore[return-value]  # it has `get` and `wait`

@@ -134,6 +134,27 @@ def test_journal_rows_are_replaced_by_name_and_forgotten_by_name(index: Index) -
     assert index.journal() == [other]
 
 
+def test_rows_that_are_not_forgotten_stay_when_all_that_one_knew_of_go(index: Index, tmp_path: Path) -> None:
+    other = JournalRow(name="other", path=B, state=RowState.REMOVING, entry=GRAVE)
+    index.record(journal=[other])
+    later = reopened(index, tmp_path)
+    later.record(journal=[ROW])
+    later.record(forget=[ROW.name])
+    assert later.journal() == [other]
+    later.record(forget=[other.name])
+    assert later.journal() == []
+
+
+def test_after_an_error_rows_go_by_their_names_only(index: Index) -> None:
+    bad = replace(ROW, entry=replace(META, digest=None))
+    other = JournalRow(name="other", path=B, state=RowState.REMOVING, entry=GRAVE)
+    index.record(journal=[ROW, other])
+    with pytest.raises(StorageError):
+        index.record(entries={A: bad.entry}, forget=[ROW.name, other.name])
+    index.record(forget=[ROW.name])
+    assert index.journal() == [other]
+
+
 def test_a_transaction_that_fails_leaves_nothing_behind(index: Index) -> None:
     bad = FileMeta(fingerprint=META.fingerprint, version=META.version, digest=None)  # type: ignore[arg-type]
     with pytest.raises(StorageError):
