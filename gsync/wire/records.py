@@ -34,7 +34,6 @@ Text = Annotated[str, Meta(max_length=4096)]
 Mark = Annotated[str, Meta(max_length=80)]
 Vector = dict[Mark, Annotated[int, Meta(ge=0, le=COUNTER_MAX)]]
 
-_KINDS: Final = {kind.value: kind for kind in Kind}
 _DIGEST: Final = re.compile(r"b3:[0-9a-f]{64}")
 _REFUSAL_CHARACTERS: Final = 80
 _KINDS: Final = {kind.value: kind for kind in Kind}
