@@ -8,8 +8,6 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
-from msgspec.structs import fields
-
 from gsync.cli.exits import output_errors
 from gsync.core.names import Endpoint
 from gsync.peer.events import Event, Progress
@@ -35,7 +33,7 @@ class JsonLines:
             if time.monotonic() < self._progress_due:
                 return
             self._progress_due = time.monotonic() + PROGRESS_EVERY_S
-        self.write(event.name, {field.name: _plain(getattr(event, field.name)) for field in fields(event)})
+        self.write(event.name, {name: _plain(getattr(event, name)) for name in event.__struct_fields__})
 
     def write(self, name: str, facts: dict[str, Any]) -> None:
         """Write one line named `name` with these facts, which are plain JSON values."""

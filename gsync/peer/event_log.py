@@ -10,8 +10,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from msgspec.structs import fields
-
 from gsync.core.names import Endpoint
 from gsync.core.status import LogLine
 from gsync.peer.events import Event, FileFetching, FileStale, Progress, Stats
@@ -42,7 +40,7 @@ class EventLog:
 
 
 def _line(time_s: float, event: Event) -> LogLine:
-    facts = {field.name: _plain(getattr(event, field.name)) for field in fields(event)}
+    facts = {name: _plain(getattr(event, name)) for name in event.__struct_fields__}
     return LogLine(time_s=time_s, event=event.name, facts=facts)
 
 

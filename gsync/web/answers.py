@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from msgspec import Struct
-from msgspec.structs import fields
 
 from gsync.core.names import Endpoint
 from gsync.core.versions import Version
@@ -42,7 +41,7 @@ def plain(value: object) -> Any:
     if isinstance(value, Version):
         return version_text(value)
     if isinstance(value, Struct):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
     if isinstance(value, Mapping):
         return {str(key): plain(one) for key, one in value.items()}
     if isinstance(value, str):  # StrEnum and RelPath, too
