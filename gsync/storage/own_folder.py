@@ -8,6 +8,7 @@
     .gsync/tracker     a note: which tracker it was told last
     .gsync/ignore      a person's own rules for this machine, read only
     .gsync/index.sqlite (see index.py)
+    .gsync/trees.sqlite, for a moment (see spilled.py)
 
 A marker that names another inode lies in a *copy* of a folder (or in one restored from a backup): it gets a new id, so
 that the copy does not speak with the original's voice. Refuses to follow links: somebody may have planted them.
