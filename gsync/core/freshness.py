@@ -15,7 +15,7 @@ from typing import Final
 
 from gsync.core.backoff import Random
 from gsync.core.copies import Copy, CopyState, CopyTable, Heard, Held, Mode, Ruling
-from gsync.core.hearsay import Hearsay
+from gsync.core.hearsay import Hearsay, disbelief
 from gsync.core.model import Record
 from gsync.core.names import PeerName, RelPath
 from gsync.core.pausing import Pause, no_pause, paused
@@ -28,6 +28,9 @@ __all__ = ["POLL_MAX", "Copy", "CopyState", "Heard", "Mode", "PollBatch", "Rulin
 
 TTR_S: Final = 120.0
 """How long a copy of what was made here may be believed, where nobody says otherwise (`--ttr`)."""
+
+VOUCHED_S: Final = 3600.0
+"""The same while a tracker tells everything that changes; whoever loses it must `shorten` again."""
 
 JITTER: Final = 0.2
 """By so much at most a TTR is shortened at random, so that what came together does not expire together."""
@@ -106,7 +109,7 @@ class Freshness(CopyTable):
     def hear(self, record: Record, *, now: float) -> Heard:
         """Somebody, whoever it is, says that `record` exists; forward it if that is news."""
         held = self._held.get(record.path)
-        doubt = self._disbelief(record, held)
+        doubt = disbelief(record, held.version if held else None, me=self._author)
         if doubt:
             return Heard(is_news=False, state=self.state(record.path), reason=doubt)
         known = self.known(record.path)
@@ -152,10 +155,15 @@ class Freshness(CopyTable):
 
     # Time
 
-    def due(self, now: float) -> tuple[PollBatch, ...]:
-        """Let copies expire whose time is over; the polls that are to be sent now."""
+    def due(self, now: float, *, is_vouched: bool = False) -> tuple[PollBatch, ...]:
+        """Let copies expire whose time is over, or go on if somebody vouches for all; the polls that are to be sent now."""
         for path in self._timers.fired(now):
-            self._expire(path, self._held[path], "its time to refresh is over", now)
+            held = self._held[path]
+            if not is_vouched:
+                self._expire(path, held, "its time to refresh is over", now)
+                continue
+            held.until = now + self._shortened(VOUCHED_S)
+            self._timers.set(path, held.until)
         return self._polls.due(now)
 
     def next_due(self) -> float | None:
@@ -220,7 +228,7 @@ class Freshness(CopyTable):
             return 0.0
         if held.state is CopyState.OWNED:
             return self.ttr_s
-        return max(0.0, held.until - now) if held.until is not None else 0.0
+        return min(max(0.0, held.until - now), self.ttr_s) if held.until is not None else 0.0
 
     def known(self, path: RelPath) -> Version | None:
         """The highest version that was ever heard of or held here: no version that was is newer."""
@@ -302,7 +310,7 @@ class Freshness(CopyTable):
     def _learn_newer(self, ruling: Ruling, held: Held, now: float) -> bool:
         """Whether something newer than `held` is known, be it from this ruling or from before."""
         record = ruling.newer
-        if record is not None and record.path == ruling.path and not self._disbelief(record, held):
+        if record and record.path == ruling.path and not disbelief(record, held.version, me=self._author):
             known = self.known(record.path) or held.version
             if compare_vectors(record.version, known) not in _BEHIND:
                 self.hearsay.add(record.path, join((known, record.version)), record)
@@ -335,15 +343,6 @@ class Freshness(CopyTable):
     def _let_go(self, path: RelPath) -> None:
         self._polls.drop(path)
         self._timers.cancel(path)
-
-    def _disbelief(self, record: Record, held: Held | None) -> str:
-        """Why `record` cannot be true; "" if it can."""
-        counters = dict(record.version.counters)
-        if record.author and counters and record.author not in counters:
-            return "its author made no step of its version"
-        if held is not None and counters.get(self._author, 0) > dict(held.version.counters).get(self._author, 0):
-            return "a version that only this peer could have made, and did not"
-        return ""
 
     def _shortened(self, ttr_s: float) -> float:
         return ttr_s * (1.0 - self._jitter * self._rng.random()) if self._jitter else ttr_s

@@ -56,3 +56,13 @@ class Hearsay:
         """The record of it that stands, where one was told."""
         heard = self._heard.get(path)
         return None if heard is None else heard[1]
+
+
+def disbelief(record: Record, held: Version | None, *, me: str) -> str:
+    """Why `record` cannot be true where a copy of version `held` stands and author `me` writes; "" if it can."""
+    counters = dict(record.version.counters)
+    if record.author and counters and record.author not in counters:
+        return "its author made no step of its version"
+    if held is not None and counters.get(me, 0) > dict(held.counters).get(me, 0):
+        return "a version that only this peer could have made, and did not"
+    return ""

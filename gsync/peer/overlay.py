@@ -278,13 +278,16 @@ class Overlay:
 
     def _keep_time(self, tasks: TaskGroup) -> None:
         now = self._clock.monotonic()
+        tells = self._tells_changes() and self.fresh.mode.hears_push
         if self._tells_changes():
             self._quiet_since = None
         elif self._quiet_since is None:
             self._quiet_since = now
+            if self._is_awake:
+                self.fresh.shorten(self.fresh.ttr_s, now=now)  # nobody vouches for them any more
         if self._nobody_will_tell() or (self._quiet_since is not None and now >= self._quiet_since + AWAY_S):
             self.awaken()
-        for batch in self.fresh.due(now):
+        for batch in self.fresh.due(now, is_vouched=tells):
             self._polling.send(batch, tasks)
 
     def _name_of(self, author: str) -> PeerName | None:

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from gsync.core.copies import Copy, CopyState, Heard, Mode, Ruling
-from gsync.core.freshness import FALLBACKS, Freshness
+from gsync.core.freshness import FALLBACKS, VOUCHED_S, Freshness
 from gsync.core.model import Kind, Record
 from gsync.core.names import PeerName, RelPath
 from gsync.core.pausing import PAUSE_EVERY
@@ -359,3 +359,18 @@ def test_a_copy_that_is_asked_for_at_the_end_of_its_ttr_has_expired(mode: Mode) 
     freshness = holder(mode)
     freshness.refresh([PATH], now=TTR_S)
     assert (freshness.state(PATH), freshness.timers, freshness.polls) == (CopyState.EXPIRED, 0, 1)
+
+
+def test_what_somebody_vouches_for_goes_on_unasked_until_he_is_gone() -> None:
+    freshness = holder()
+    assert freshness.due(1000.0, is_vouched=True) == ()
+    assert freshness.state(PATH) is CopyState.VALID
+    next_due = freshness.next_due()
+    assert next_due is not None
+    assert 1000.0 + 0.8 * VOUCHED_S <= next_due <= 1000.0 + VOUCHED_S
+    freshness.shorten(60.0, now=1000.0)
+    next_due = freshness.next_due()
+    assert next_due is not None
+    assert next_due <= 1060.0
+    assert freshness.due(1060.0)
+    assert freshness.state(PATH) is CopyState.EXPIRED
