@@ -144,6 +144,14 @@ class LocalWorks:
             due.append(heapq.heappop(self._resting)[1])
         return due
 
+    def rest(self, path: RelPath, *others: RelPath) -> None:
+        """Plan `path` and `others` again after a while, longer each time, until `forget`."""
+        self._rest(path, None, *others)
+
+    def forget(self, path: RelPath) -> None:
+        """It has come right."""
+        self._failures.pop(path, None)
+
     def _reassert(self, path: RelPath, version: Version) -> None:
         meta = self._trees.local.get(path)
         if meta is not None:

@@ -49,6 +49,14 @@ class Ended(Protocol):
     def __call__(self, count: int = 1) -> None: ...
 
 
+class Rests(Protocol):
+    """Plans a path again later, and later each time; `LocalWorks` does."""
+
+    def rest(self, path: RelPath, *others: RelPath) -> None: ...
+
+    def forget(self, path: RelPath) -> None: ...
+
+
 class _Landed(Struct, frozen=True, kw_only=True):
     """A content that is here, on its way into the folder; `began` and `at` are the times of the request and of the last byte."""
 
@@ -73,6 +81,7 @@ class NativeDeliveries:
         clock: Clock,
         hint: Callable[[Sequence[RelPath]], None],
         replan: Callable[[list[RelPath]], None],
+        rests: Rests,
         ended: Ended,
     ) -> None:
         self._queue = queue
@@ -83,6 +92,7 @@ class NativeDeliveries:
         self._clock = clock
         self._hint = hint
         self._replan = replan
+        self._rests = rests
         self._ended = ended
 
     def deliver_batch(self, batch: Batch) -> None:
@@ -125,15 +135,20 @@ class NativeDeliveries:
 
     def _applied(self, landed: _Landed, outcome: Outcome) -> None:
         fetch, source = landed.fetch, landed.source
+        moved_from = _record(fetch).moved_from
+        paths = [fetch.path, *([moved_from] if moved_from else [])]
         match outcome:
             case Published():
                 seconds = self._clock.monotonic() - landed.began
                 self._outcomes.published(
                     fetch, source, size=landed.size, seconds=seconds, first_byte_s=landed.at - landed.began
                 )
+                self._rests.forget(fetch.path)
             case Overtaken():
                 self._outcomes.overtaken(fetch, source)
                 self._hint([fetch.path])
+                # Not planned again at once: what is in the applier's hand again nobody looks at, and only a look mends this.
+                self._rests.rest(*paths)
             case Unpublished(error=error):
                 self._outcomes.fetch_failed(fetch.path, source, Blame.PATH, error)
             case Removed() | Freed() | Moved():
@@ -141,8 +156,8 @@ class NativeDeliveries:
             case unreachable:
                 assert_never(unreachable)
         self._ended()
-        moved_from = _record(fetch).moved_from
-        self._replan([fetch.path, *([moved_from] if moved_from else [])])
+        if not isinstance(outcome, Overtaken):
+            self._replan(paths)
 
     def _fail(self, path: RelPath, source: Endpoint, error: FetchError) -> None:
         blame = Blame.SOURCE if isinstance(error, TransportError | ProtocolError) else Blame.PATH

@@ -118,6 +118,7 @@ class Syncer:
                 clock=clock,
                 hint=hint,
                 replan=lambda paths: self.replan(path for path in paths if not trees.is_settled(path)),
+                rests=self._works,
                 ended=self._ended,
             )
         self._due = Due(trees, is_plenty=lambda: queue.is_long)

@@ -188,6 +188,19 @@ def test_what_was_edited_meanwhile_is_looked_at_and_tried_again_later(room: Room
     assert room.works.pending == 0
 
 
+def test_what_somebody_else_saw_overtaken_rests_longer_each_time_until_it_has_come_right(room: Room) -> None:
+    waits = []
+    for _ in range(3):
+        room.works.rest(A, D)
+        at = room.works.wakes_at()
+        assert at is not None
+        waits.append(round(at - room.world.now_s, 1))
+        assert set(room.works.take_due(at)) == {A, D}
+    room.works.forget(A)
+    room.works.rest(A)
+    assert (waits, room.works.wakes_at()) == ([0.1, 0.2, 0.4], room.world.now_s + RETRY_BASE_S)
+
+
 def test_after_a_rename_that_did_not_come_off_all_that_it_covered_is_planned_again(room: Room) -> None:
     room.says = lambda change: Overtaken(path=change.path)
     moved = {path("e"): Relocated(source=D, expected=directory(v(5)), version=v(9, ann=2))}
