@@ -206,6 +206,8 @@ class LocalWorks:
         paths = {change.path: None}
         if isinstance(change, Removal) and (parent := change.path.parent) is not None:
             paths[parent] = None  # it may be empty now, and only have waited for this
+        if isinstance(change, NewDirectory) and change.expected is not None:
+            paths |= dict.fromkeys(self._trees.remote.beneath(change.path))  # what waited for a file to make room
         if isinstance(change, Relocation):
             paths |= dict.fromkeys([change.source, *change.entries, *change.buried])
         return list(paths)

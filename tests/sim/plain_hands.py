@@ -92,6 +92,8 @@ def _place(machine: PlainMachine, action: Fetch | MakeDirectory | MakeLink, node
     )
     machine.know(path, meta)
     machine.synced[path] = action.version
+    if node.kind is Kind.DIRECTORY and expected is not None:
+        machine.dirty.update(other for other in machine.remote if other.is_beneath(path))
 
 
 def _displace(machine: PlainMachine, path: RelPath, expected: FileMeta, node: Node, displaced: Displaced) -> None:

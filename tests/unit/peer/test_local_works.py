@@ -8,7 +8,7 @@ import gevent
 import pytest
 
 from gsync.core.actions import Adopt, Bury, MakeDirectory, MakeLink, Reassert, Relocate, Relocated, Remove
-from gsync.core.model import FileMeta, Fingerprint, Kind, Record, Tombstone
+from gsync.core.model import FileMeta, Fingerprint, Kind, Offer, Record, Tombstone
 from gsync.core.names import RelPath
 from gsync.core.versions import Version
 from gsync.errors import StorageError
@@ -267,3 +267,13 @@ def test_nothing_is_buried_where_something_is_being_placed(room: Room) -> None:
     room.put(Bury(path=A, tombstone=BURIED))
     assert (room.recorded, room.trees.buried) == ([], {})
     assert room.works.take_due(room.world.now_s + 60) == [A]
+
+
+def test_what_waited_for_a_file_to_make_room_is_planned_once_a_directory_stands_there(room: Room) -> None:
+    inside = path("a/b")
+    room.trees.note_offers({inside: Offer(version=v(9, ann=2), sources=(), record=record(inside))})
+    room.put(MakeDirectory(path=A, record=record(A, Kind.DIRECTORY), version=v(9), expected=meta()))
+    assert set(room.replanned) == {A, inside}
+    room.replanned.clear()
+    room.put(MakeDirectory(path=A, record=record(A, Kind.DIRECTORY), version=v(9)))
+    assert set(room.replanned) == {A}
