@@ -138,6 +138,7 @@ class DiskStaged:
 
     def write(self, data: bytes | memoryview) -> None:
         if len(data) >= HOLE_MIN_BYTES and is_zeros(data):
+            self._require_space(self._holes() + len(data))  # of a stream without end, zeros must come to an end, too
             self.truncate(self.size + len(data))
         else:
             self.write_at(self.size, data)
@@ -182,6 +183,10 @@ class DiskStaged:
         with suppress(OSError):  # a hint; where the system does not take it, the sync at the end does all
             syscalls.start_writeback(self._fd, self._lowest, self._highest - self._lowest)
         self._unstarted, self._lowest, self._highest = 0, _NOWHERE, 0
+
+    def _holes(self) -> int:
+        """How many bytes of it take no room."""
+        return max(0, self.size - os.fstat(self._fd).st_blocks * 512)
 
     def _require_space(self, count: int) -> None:
         """A large download is not measured before it comes, and may never end: each piece of it leaves the floor free."""

@@ -136,7 +136,7 @@ def test_what_others_deleted_or_replaced_is_got_back_from_the_trash(cluster: Clu
     live.settle(peers)
     for name in ("deleted", "replaced", "album/1", "album/2"):
         assert (ann / name).read_bytes() == f"{name}, first".encode()
-    assert b"second" in live.trashed_contents(ben)
+    eventually(lambda: b"second" in live.trashed_contents(ben), "what was replaced, in the trash")
     missing = cluster.gsync("restore", "never there", cwd=ben)
     assert missing.ends() == 4
 

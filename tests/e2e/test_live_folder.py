@@ -244,7 +244,7 @@ def test_deletions_of_files_links_and_trees_arrive(trio: Trio) -> None:
     (ben / "link").unlink()
     shutil.rmtree(cleo / "tree")
     assert trio.settle().keys() == {"kept", "kept/c"}
-    assert b"file" in live.trashed_contents(ann.parent)
+    eventually(lambda: b"file" in live.trashed_contents(ann.parent), "what went, in the trash")
 
     (cleo / "file").write_bytes(b"again, by another")
     assert trio.settle()["file"].size == len(b"again, by another")

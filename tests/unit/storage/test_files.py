@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -81,6 +82,19 @@ def test_a_disk_that_refuses_is_told_in_our_words(
     monkeypatch.setattr(files.os, "pwrite", refuse)
     with pytest.raises(kind):
         staged.write(b"x")
+
+
+def test_zeros_without_end_come_to_an_end_where_the_disk_would_though_they_take_no_room(
+    staged: DiskStaged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = 10 * HOLE_MIN_BYTES
+    monkeypatch.setattr(files, "floor_bytes", lambda size: 0)
+    monkeypatch.setattr(files.os, "fstatvfs", lambda fd: SimpleNamespace(f_bavail=room, f_frsize=1, f_blocks=room))
+    for _ in range(10):
+        staged.write(bytes(HOLE_MIN_BYTES))
+    with pytest.raises(NoSpace):
+        staged.write(bytes(HOLE_MIN_BYTES))
+    assert staged.size == room
 
 
 EVERY = WRITEBACK_EVERY_BYTES
