@@ -12,7 +12,7 @@ from msgspec import Struct
 import gsync
 from gsync.cli.exits import UsageError
 from gsync.cli.overlay import OverlayConfig, overlay_of
-from gsync.cli.usage import Words, choice_of, endpoint_of, number_of, port_of, rate_of
+from gsync.cli.usage import Words, choice_of, endpoint_of, number_of, port_of, rate_of, whole_of
 from gsync.core.names import Endpoint, PeerName
 from gsync.errors import FolderUnusable, NameRefused
 
@@ -73,7 +73,7 @@ def run_config(words: Words, *, resolve: Callable[[str], str]) -> RunConfig:
         once=words["--once"],
         may_start_tracker=not (words["--no-tracker"] or words["--once"]),
         stall_s=number_of(words["--timeout"], what="timeout", lowest=0.1, highest=LONGEST_TIMEOUT_S),
-        fetches=int(number_of(words["--fetches"], what="number of fetches", lowest=1, highest=MOST_FETCHES)),
+        fetches=whole_of(words["--fetches"], what="number of fetches", lowest=1, highest=MOST_FETCHES),
         verify_twice=choice_of(words["--verify-classic"], ("once", "twice"), what="way to verify") == "twice",
         classic=words["--classic"],
         stats=words["--stats"],

@@ -19,7 +19,7 @@ from typing import Final
 
 from gsync.cli.exits import Exit, UsageError
 from gsync.cli.text import count, duration, shown, size
-from gsync.cli.usage import number_of, parse
+from gsync.cli.usage import parse, whole_of
 from gsync.core.names import OWN_FOLDER
 from gsync.errors import GsyncError
 
@@ -54,7 +54,7 @@ class DemoFailed(GsyncError):
 def main(argv: Sequence[str]) -> Exit:
     """Run the demo; 0 when the folders became equal and everything is cleaned up."""
     words = parse(TEXT, ["demo", *argv], command="demo")
-    big = int(number_of(words["--big"], what="size in MiB", lowest=0, highest=100_000)) * 1024 * 1024
+    big = whole_of(words["--big"], what="size in MiB", lowest=0, highest=100_000) * 1024 * 1024
     stays = sys.stdout.isatty() and not words["--once"]
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):

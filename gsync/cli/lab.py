@@ -5,22 +5,26 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, TextIO, TypeVar
 
 from msgspec import Struct
 
 from gsync.cli.exits import Exit, UsageError
+from gsync.cli.overlay import shape_or_topology
 from gsync.cli.text import count, duration, shown
-from gsync.cli.usage import Words, choice_of, number_of, parse
+from gsync.cli.usage import Words, choice_of, number_of, parse, whole_of
 from gsync.core.copies import Mode
-from gsync.core.topology import messages_per_flood, parse_shape, parse_topology
+from gsync.core.topology import Shape, messages_per_flood
+from gsync.errors import ConfigError
 from gsync.lab import queries
+from gsync.lab.comparison import pairs_of, summary
 from gsync.lab.grid import Overlay, Point, Row, points, write
 from gsync.lab.house import PEERS_MAX
-from gsync.lab.plots import Plot, can_draw, draw, plot_of_queries, plots_of
-from gsync.lab.sockets import on_sockets, takes_s
-from gsync.lab.staleness import measured, simulated
+from gsync.lab.plots import Plot, can_draw, draw, plot_of_pairs, plot_of_queries, plots_of
+from gsync.lab.sockets import FILES, on_sockets, takes_s
+from gsync.lab.staleness import Run, measured, simulated
 
 TEXT: Final = """Measure what consistency costs: how many reads are stale, and how many messages each update takes.
 
@@ -43,13 +47,25 @@ Options:
   -h, --help        Print this
 
 MODES, S, N, SHAPE and the SHARE that gets lost may be several with commas between; every combination is a point, and a row of
-DIR/staleness.csv. Real peers are asked for files at the end, by 1 to 30 clients at a time: DIR/queries.csv. Pictures need
-matplotlib: pip install 'gsync-p2p[plots]'
+DIR/staleness.csv. Real peers are compared with simulated ones on the same points, DIR/twin.csv, and are asked for files at the end,
+by 1 to 30 clients at a time: DIR/queries.csv. Pictures need matplotlib: pip install 'gsync-p2p[plots]'
 """
 
 MOST_PEERS: Final = 256
 MOST_SEEDS: Final = 1000
+MOST_VALUES: Final = 100
 LONGEST_S: Final = 7 * 86_400
+
+EXAMPLES: Final = {
+    "--mode": "--mode=push,pull,hybrid",
+    "--ttr": "--ttr=5,30,120",
+    "--gap": "--gap=60",
+    "--peers": "--peers=4,9,16",
+    "--loss": "--loss=0,1%,10%",
+    "--jitter": "--jitter=20%",
+    "--seeds": "--seeds=10",
+}
+"""Of each option that can be spelled wrong, one that is right."""
 
 T = TypeVar("T")
 
@@ -69,52 +85,56 @@ def main(argv: Sequence[str]) -> Exit:
     _make_folder(plan.out)
     if not plan.is_simulated:
         _say(f"this takes {duration(sum(map(takes_s, plan.points)) * plan.seeds)}; --simulated takes less")
-    rows: list[Row] = []
-    for number, point in enumerate(plan.points, 1):
-        rows.append(measured(point, seeds=plan.seeds, run=simulated if plan.is_simulated else on_sockets))
-        _say(f"{number}/{len(plan.points)}  {line_of(rows[-1])}")
-        _write(plan.out / "staleness.csv", lambda file: write(rows, file))
-    print(f"{count(len(rows), 'point')}: {shown(str(plan.out / 'staleness.csv'))}")
+    rows = _measure(plan, simulated if plan.is_simulated else on_sockets, "staleness.csv")
     overlays = {(point.overlay.name, point.peers): point.overlay for point in plan.points}
     plots = plots_of(rows, exact={key: messages_per_flood(overlay.topology) for key, overlay in overlays.items()})
     if not plan.is_simulated:
-        plot = _ask(overlays.values(), plan.out)
-        plots += (plot,) if plot is not None else ()
+        others = (_compare(plan, rows), _ask(overlays.values(), plan.out))
+        plots += tuple(plot for plot in others if plot is not None)
     _draw(plots, plan.out)
     return Exit.DONE
 
 
 def plan_of(words: Words) -> Plan:
-    """What `words` ask for. Raises UsageError, and ConfigError where a topology is wrong."""
-    peers = several(words["--peers"], _peers)
-    overlays = [overlay for text in words["--topology"].split(",") for overlay in _overlays(text.strip(), peers)]
+    """What `words` ask for. Raises ConfigError, which names the option."""
+    peers = _option(words, "--peers", _peers)
+    overlays = [overlay for text in several(words["--topology"], str) for overlay in _overlays(text, peers=peers)]
     is_simulated = words["--simulated"]
-    (jitter,) = several(words["--jitter"], share_of, most=1)
-    losses = several(words["--loss"], share_of)
+    losses = _option(words, "--loss", share_of)
     if not is_simulated:
         _require_real(overlays, losses)
     return Plan(
         points=tuple(
             points(
-                modes=several(words["--mode"], _mode),
-                ttrs_s=several(words["--ttr"], _seconds),
-                gaps_s=several(words["--gap"], _seconds),
+                modes=_option(words, "--mode", _mode),
+                ttrs_s=_option(words, "--ttr", _seconds),
+                gaps_s=_option(words, "--gap", _seconds),
                 overlays=overlays,
                 losses=losses,
-                jitter=jitter,
+                jitter=_option(words, "--jitter", share_of, most=1)[0],
             )
         ),
-        seeds=int(number_of(words["--seeds"], what="number of seeds", lowest=1, highest=MOST_SEEDS)),
-        out=Path(words["--out"]),
+        seeds=_option(words, "--seeds", _seeds, most=1)[0],
+        out=_out(words["--out"]),
         is_simulated=is_simulated,
     )
 
 
-def several(text: str, parse_one: Callable[[str], T], *, most: int = 100) -> tuple[T, ...]:
+def _option(words: Words, option: str, parse_one: Callable[[str], T], *, most: int = MOST_VALUES) -> tuple[T, ...]:
+    """The values of that option, and a word to paste where one of them is none."""
+    try:
+        return several(words[option], parse_one, most=most)
+    except UsageError as error:
+        raise UsageError(
+            f"{option}: {error}", advice=error.advice or f"write, for example, {EXAMPLES[option]}"
+        ) from error
+
+
+def several(text: str, parse_one: Callable[[str], T], *, most: int = MOST_VALUES) -> tuple[T, ...]:
     """The values that `text` spells with commas between, each once."""
     words = [word.strip() for word in text.split(",")]
     if len(words) > most:
-        raise UsageError(f"{text!r} has more than {count(most, 'value')}")
+        raise UsageError(f"{count(len(words), 'value')}, where {most} can be")
     return tuple(dict.fromkeys(parse_one(word) for word in words))
 
 
@@ -131,6 +151,25 @@ def line_of(row: Row) -> str:
     return f"{setting}: {stale}, {row.messages_per_update:.2f} messages per update"
 
 
+def _measure(plan: Plan, run: Run, file_name: str) -> list[Row]:
+    """A row for each point, in that file."""
+    rows: list[Row] = []
+    for number, point in enumerate(plan.points, 1):
+        rows.append(measured(point, seeds=plan.seeds, run=run))
+        _say(f"{number}/{len(plan.points)}  {line_of(rows[-1])}")
+        _write(plan.out / file_name, lambda file: write(rows, file))
+    print(f"{count(len(rows), 'point')}: {shown(str(plan.out / file_name))}")
+    return rows
+
+
+def _compare(plan: Plan, real: Sequence[Row]) -> Plot | None:
+    """The twin on the points that real peers went through, with as many files."""
+    _say("the simulated twin, on the same points:")
+    pairs = pairs_of(real, _measure(plan, partial(simulated, files=FILES), "twin.csv"))
+    print(f"real against simulated: {summary(pairs)}")
+    return plot_of_pairs(pairs)
+
+
 def _require_real(overlays: Sequence[Overlay], losses: Sequence[float]) -> None:
     """What only the twin can do is refused, in words."""
     if any(len(overlay.topology) > PEERS_MAX for overlay in overlays):
@@ -140,7 +179,11 @@ def _require_real(overlays: Sequence[Overlay], losses: Sequence[float]) -> None:
 
 
 def _peers(text: str) -> int:
-    return int(number_of(text, what="number of peers", lowest=2, highest=MOST_PEERS))
+    return whole_of(text, what="number of peers", lowest=2, highest=MOST_PEERS)
+
+
+def _seeds(text: str) -> int:
+    return whole_of(text, what="number of seeds", lowest=1, highest=MOST_SEEDS)
 
 
 def _seconds(text: str) -> float:
@@ -151,21 +194,20 @@ def _mode(text: str) -> Mode:
     return Mode(choice_of(text, tuple(Mode), what="mode"))
 
 
-def _overlays(text: str, peers: Sequence[int]) -> list[Overlay]:
+def _overlays(text: str, *, peers: Sequence[int]) -> Sequence[Overlay]:
     """One for each number of peers; a file says itself how many there are."""
-    shape = parse_shape(text)
-    if shape is not None:
-        return [Overlay.of(shape, peers=number) for number in peers]
-    try:
-        lines = Path(text).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"{text!r} is no topology: {error}", advice="mesh, star, ring, line, grid, random:4, or a file"
-        ) from error
-    topology = parse_topology(lines, source=text)
+    topology = shape_or_topology(text)
+    if isinstance(topology, Shape):
+        return [Overlay.of(topology, peers=number) for number in peers]
     if not 2 <= len(topology) <= MOST_PEERS:
-        raise UsageError(f"{text}: {count(len(topology), 'peer')}; from 2 to {MOST_PEERS} it can be")
+        raise ConfigError(f"{text}: {count(len(topology), 'peer')} in it; from 2 to {MOST_PEERS} there can be")
     return [Overlay(name=os.path.basename(text), topology=topology)]
+
+
+def _out(text: str) -> Path:
+    if not text:
+        raise UsageError("--out names no folder", advice="write, for example, --out=/tmp/staleness")
+    return Path(text).expanduser()
 
 
 def _make_folder(folder: Path) -> None:

@@ -11,7 +11,7 @@ from gsync.cli.exits import Exit, output_errors
 from gsync.cli.jsonlines import print_answers
 from gsync.cli.place import COMMON_OPTIONS, Place
 from gsync.cli.text import padded, shown, size, table
-from gsync.cli.usage import choice_of, number_of, parse
+from gsync.cli.usage import choice_of, parse, whole_of
 from gsync.core.copies import CopyState
 from gsync.core.status import State
 from gsync.errors import ConfigError, UnknownName
@@ -104,7 +104,7 @@ def peers(argv: Sequence[str]) -> Exit:
 def log(argv: Sequence[str]) -> Exit:
     """List what happened; the exit code."""
     words = parse(LOG_TEXT, ["log", *argv], command="log")
-    last = int(number_of(words["--last"], what="number of lines", lowest=1, highest=MOST_LINES))
+    last = whole_of(words["--last"], what="number of lines", lowest=1, highest=MOST_LINES)
     with Place.of(words).peer() as peer:
         happened = list(peer.list("log", last=str(last)))
     if words["--json"]:

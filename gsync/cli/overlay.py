@@ -56,19 +56,22 @@ def overlay_of(words: Words, *, name: str, resolve: Callable[[str], str]) -> Ove
 
 def topology_of(text: str, *, name: str) -> Topology | Shape:
     """The shape that `text` names, or what the file of that name spells, where the peer `name` must have a line."""
-    try:
-        shape = parse_shape(text)
-    except ConfigError as error:
-        raise UsageError(str(error), advice=error.advice) from error
-    if shape is not None:
-        return shape
-    topology = parse_topology(_read(text), source=text)
-    if name not in topology:
+    topology = shape_or_topology(text)
+    if not isinstance(topology, Shape) and name not in topology:
         raise ConfigError(
             f"{text}: it has no line for this peer, whose name is {name!r}",
             advice=f"add one, or take a name that is there: --name={min(topology)}",
         )
     return topology
+
+
+def shape_or_topology(text: str) -> Topology | Shape:
+    """The shape that `text` names, or what the file of that name spells. Raises ConfigError."""
+    try:
+        shape = parse_shape(text)
+    except ConfigError as error:
+        raise UsageError(str(error), advice=error.advice) from error
+    return shape if shape is not None else parse_topology(_read(text), source=text)
 
 
 def neighbours_of(text: str, *, resolve: Callable[[str], str]) -> tuple[Endpoint, ...]:
@@ -114,6 +117,6 @@ def _read(path: str) -> str:
         why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
         kinds = [*(kind.value for kind in ShapeKind if kind is not ShapeKind.RANDOM), str(DEFAULT_SHAPE)]
         raise ConfigError(
-            f"--topology={path}: no shape{did_you_mean(path, kinds)}, and no file that can be read ({why})",
+            f"--topology={path}: no shape, and no file that can be read ({why}){did_you_mean(path, kinds)}",
             advice=f"the shapes are {', '.join(kinds)}; a file has a line for each peer: name,neighbour,neighbour",
         ) from error

@@ -10,7 +10,7 @@ from gsync.cli.exits import Exit, output_errors
 from gsync.cli.jsonlines import print_answers
 from gsync.cli.place import COMMON_OPTIONS, Place
 from gsync.cli.text import count, padded, shown, size
-from gsync.cli.usage import number_of, parse
+from gsync.cli.usage import number_of, parse, whole_of
 from gsync.core.copies import CopyState
 from gsync.core.flood import QUERY_TTL, TTL_MAX
 from gsync.errors import UnknownName
@@ -40,7 +40,7 @@ _MS_COLUMNS: Final = 9
 def main(argv: Sequence[str]) -> Exit:
     """Search; the exit code, 4 where nobody who answered has it."""
     words = parse(TEXT, ["search", *argv], command="search")
-    ttl = int(number_of(words["--ttl"], what="number of hops", lowest=1, highest=TTL_MAX))
+    ttl = whole_of(words["--ttl"], what="number of hops", lowest=1, highest=TTL_MAX)
     wait_s = number_of(words["--wait"], what="number of seconds", lowest=0, highest=SEARCH_WAIT_MAX_S)
     place = Place.of(words)
     pattern = place.name(words["<name>"])

@@ -21,7 +21,7 @@ from gsync.cli.config import LONGEST_TIMEOUT_S, MOST_FETCHES
 from gsync.cli.exits import Exit, UsageError
 from gsync.cli.jsonlines import JsonLines
 from gsync.cli.text import count, duration, shown, size
-from gsync.cli.usage import Words, choice_of, number_of, parse, rate_of
+from gsync.cli.usage import Words, choice_of, number_of, parse, rate_of, whole_of
 from gsync.lab.churn import Growth
 from gsync.lab.report import Report
 from gsync.lab.scenarios import SCENARIOS, Load, Share
@@ -104,7 +104,7 @@ def load_of(words: Words) -> Load:
         ("--fetches", "fetches", "number of fetches", 1, MOST_FETCHES),
     ):
         if words[option] is not None:
-            changes[name] = int(number_of(words[option], what=what, lowest=lowest, highest=highest))
+            changes[name] = whole_of(words[option], what=what, lowest=lowest, highest=highest)
     for option, name, what, lowest_s, highest_s in (
         ("--seconds", "seconds", "number of seconds", 1, LONGEST_S),
         ("--kill", "kill_percent", "percentage", 0, 100),
@@ -123,7 +123,7 @@ def load_of(words: Words) -> Load:
 
 def shares_of(mix: str | None, files: str | None) -> tuple[Share, ...]:
     """What `--size` and `--files` ask for: sizes that say how many of each, or one size, by default 4 KiB. Raises UsageError."""
-    many = int(number_of(files or "1000", what="number of files", lowest=1, highest=MOST_FILES))
+    many = whole_of(files or "1000", what="number of files", lowest=1, highest=MOST_FILES)
     shares: list[Share] = []
     for word in ("4K" if mix is None else mix).split(","):
         found = _SHARE.fullmatch(word)

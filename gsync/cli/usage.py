@@ -47,6 +47,10 @@ def _what_is_wrong(text: str, argv: Sequence[str]) -> str:
         option = word.partition("=")[0]
         if option.startswith("-") and option not in known:
             return f"there is no option {option!r}{did_you_mean(option, known)}"
+    given = [word.partition("=")[0] for word in argv if word.startswith("--") and word != "--"]
+    for option in given:
+        if given.count(option) > 1:
+            return f"{option} is given {given.count(option)} times; once is what it takes"
     usage = [line.strip() for line in text.partition("Usage:")[2].splitlines() if line.strip().startswith("gsync")]
     return f"that is not how this command is used; it is: {usage[0]}"
 
@@ -54,7 +58,7 @@ def _what_is_wrong(text: str, argv: Sequence[str]) -> str:
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """A clause that names the nearest known word, or nothing."""
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return f"; did you mean {str(near[0])!r}?" if near else ""
 
 
 def port_of(text: str, *, what: str = "port", lowest: int = 1) -> int:
@@ -73,6 +77,13 @@ def number_of(text: str, *, what: str, lowest: float, highest: float) -> float:
     if not lowest <= value <= highest:
         raise UsageError(f"{text!r} is no {what}: a number from {lowest:g} to {highest:g}")
     return value
+
+
+def whole_of(text: str, *, what: str, lowest: int, highest: int) -> int:
+    """The whole number that `text` spells, within its bounds, else UsageError."""
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not lowest <= int(text) <= highest:
+        raise UsageError(f"{text!r} is no {what}: a whole number from {lowest} to {highest}")
+    return int(text)
 
 
 _RATE_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}

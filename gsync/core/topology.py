@@ -64,7 +64,8 @@ def parse_shape(text: str) -> Shape | None:
         return DEFAULT_SHAPE
     if not (degree.isascii() and degree.isdigit() and 1 <= int(degree[:9]) < PEERS_MAX):
         raise ConfigError(
-            f"--topology={text}: {degree!r} is no number of neighbours", advice=f"write, for example, {DEFAULT_SHAPE}"
+            f"--topology={text}: {degree!r} is no number of neighbours",
+            advice=f"write, for example, --topology={DEFAULT_SHAPE}",
         )
     return Shape(kind=kind, degree=int(degree))
 

@@ -4,6 +4,7 @@
     B   messages per update against peers, over the exact count of a flood
     C   hybrid: % stale against the share of the invalidations that get lost, a curve a TTR
     D   how long a query takes against how many clients ask at a time
+    and, of real peers, % stale against TTR, over what the simulated twin has on the same points
 
 A picture is made of the rows that it can be made of; where one of its axes has a single value there is none. matplotlib is the
 extra `plots`, and is imported here alone, when something is drawn.
@@ -20,6 +21,7 @@ from typing import Final
 from msgspec import Struct
 
 from gsync.core.copies import Mode
+from gsync.lab.comparison import Pair
 from gsync.lab.grid import Row, closed_form_pct
 from gsync.lab.queries import Waits
 
@@ -71,6 +73,25 @@ def plot_of_queries(waits: Iterable[Waits]) -> Plot | None:
         y="ms to the first hit: median, and up to 95 %",
         measured=curves,
         reckoned={},
+    )
+
+
+def plot_of_pairs(pairs: Sequence[Pair]) -> Plot | None:
+    """Real peers and their twin: a curve for each setting, over the twin's as a thin line."""
+    real, twin = [pair.real for pair in pairs], [pair.twin for pair in pairs]
+    if len({row.ttr_s for row in real}) < 2:
+        return None
+    name = _mode_and_setting(real)
+    simulated = _curves(twin, name, x=lambda row: row.ttr_s)
+    return Plot(
+        name="plot-twin",
+        title="Real sockets over the simulated twin",
+        x="TTR, s",
+        y="% of reads that are stale",
+        measured=_curves(real, name, x=lambda row: row.ttr_s),
+        reckoned={curve: [(dot.x, dot.y) for dot in dots] for curve, dots in simulated.items()},
+        reckoned_as="the simulated twin",
+        is_log_x=True,
     )
 
 

@@ -9,15 +9,15 @@ from collections.abc import Callable
 from random import Random
 
 from gsync.lab.grid import Outcome, Point, Row
-from gsync.lab.twin import Twin
+from gsync.lab.twin import FILES, Twin
 
 Run = Callable[[Point, int], Outcome]
 """One run of a point with a seed."""
 
 
-def simulated(point: Point, seed: int, *, heals_s: float | None = None) -> Outcome:
+def simulated(point: Point, seed: int, *, heals_s: float | None = None, files: int = FILES) -> Outcome:
     """One run in the simulated twin, whose links heal so much after something was lost on them, if they do."""
-    return Twin(point, rng=Random(seed), heals_s=heals_s).run()
+    return Twin(point, rng=Random(seed), heals_s=heals_s, files=files).run()
 
 
 def measured(point: Point, *, seeds: int, run: Run = simulated) -> Row:

@@ -54,9 +54,9 @@ class _Peer(Struct, kw_only=True):
 
 
 class Twin:
-    """Made for a point and a seed, and then `run` once; `heals_s` after it was lost a link is back, if ever."""
+    """Made for a point and a seed, and then `run` once; `heals_s` after something was lost on it a link is back, if ever."""
 
-    def __init__(self, point: Point, *, rng: Random, heals_s: float | None = None) -> None:
+    def __init__(self, point: Point, *, rng: Random, heals_s: float | None = None, files: int = FILES) -> None:
         self._point = point
         self._heals_s = heals_s
         self._rng = rng
@@ -65,8 +65,8 @@ class Twin:
         self._numbers = count()
         self._peers = {name: self._make_peer(name) for name in sorted(point.overlay.topology)}
         self._names = list(self._peers)
-        self._files = [RelPath(f"file-{number}") for number in range(1, FILES + 1)]
-        self._popularity = list(accumulate(1 / rank for rank in range(1, FILES + 1)))  # Zipf
+        self._files = [RelPath(f"file-{number}") for number in range(1, files + 1)]
+        self._popularity = list(accumulate(1 / rank for rank in range(1, files + 1)))  # Zipf
         self._origin = {path: rng.choice(self._names) for path in self._files}
         self._newest: dict[RelPath, Version] = {}
         self._travelling: Counter[RelPath] = Counter()

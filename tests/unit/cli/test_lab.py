@@ -9,12 +9,12 @@ import pytest
 
 from gsync.cli import lab
 from gsync.cli.exits import UsageError
-from gsync.cli.lab import TEXT, Plan, plan_of, share_of
+from gsync.cli.lab import EXAMPLES, TEXT, Plan, plan_of, share_of
 from gsync.cli.main import run_command
 from gsync.cli.usage import parse
 from gsync.core.copies import Mode
 from gsync.errors import ConfigError
-from gsync.lab.grid import COLUMNS
+from gsync.lab.grid import COLUMNS, Outcome, Point
 
 
 def plan(*words: str) -> Plan:
@@ -72,11 +72,40 @@ def test_a_share_is_below_1_or_per_cent(text: str, share: float) -> None:
         "--loss=-1",
         "--jitter=0.1,0.2",
         "--seeds=0",
+        "--seeds=1.5",
+        "--seeds=1,2",
+        "--peers=2.5",
+        "--gap=",
+        "--topology=",
+        "--topology=/",
+        "--topology=grid,random:0",
+        "--out=",
     ],
 )
-def test_what_it_cannot_do_is_said(word: str) -> None:
-    with pytest.raises(ConfigError):
+def test_what_it_cannot_do_is_said_with_the_option_and_a_right_one(word: str) -> None:
+    with pytest.raises(ConfigError) as caught:
         plan(word)
+    option = word.partition("=")[0]
+    assert str(caught.value).startswith(option)
+    assert caught.value.advice
+
+
+def test_the_advice_of_each_option_can_be_taken() -> None:
+    for option, example in EXAMPLES.items():
+        assert example.startswith(f"{option}=")
+        assert plan(example).points
+
+
+def test_a_mistyped_mode_is_answered_with_the_nearest_one_as_it_is_typed() -> None:
+    with pytest.raises(UsageError, match="did you mean 'pull'"):
+        plan("--mode=pul")
+
+
+def test_a_topology_file_of_one_peer_or_too_many_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "many.txt"
+    file.write_text("hub," + ",".join(f"p{n}" for n in range(256)) + "\n" + "".join(f"p{n},hub\n" for n in range(256)))
+    with pytest.raises(ConfigError, match=r"many.txt: 257 peers"):
+        plan(f"--topology={file}")
 
 
 def test_without_another_word_peers_are_real() -> None:
@@ -118,6 +147,30 @@ def test_it_leaves_a_row_for_each_point(tmp_path: Path, capsys: pytest.CaptureFi
     printed = capsys.readouterr()
     assert "4 points" in printed.out
     assert "4/4  pull, TTR 300 s" in printed.err
+
+
+@pytest.mark.slow
+def test_real_peers_are_compared_with_the_twin_on_the_same_points(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Point] = []
+
+    def on_sockets(point: Point, seed: int) -> Outcome:
+        asked.append(point)
+        return Outcome(reads=100, stale=80 if point.ttr_s == 300 else 0, updates=10, messages=10)
+
+    monkeypatch.setattr(lab, "on_sockets", on_sockets)
+    monkeypatch.setattr(lab.queries, "ask", lambda overlay, seed: iter(()))
+    setting = ("--mode=pull", "--ttr=120,300", "--peers=2", "--topology=line", "--seeds=2", f"--out={tmp_path}")
+    assert run_command(["lab", "staleness", *setting]) == 0
+    assert [point.ttr_s for point in asked] == [120, 120, 300, 300]
+    real, twin = (
+        [line.split(",") for line in (tmp_path / name).read_text().splitlines()]
+        for name in ("staleness.csv", "twin.csv")
+    )
+    assert [row[:7] for row in real] == [row[:7] for row in twin]
+    assert float(twin[1][7]) > 30
+    assert "real against simulated: 1 of 2 within" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import pytest
 
 from gsync import __version__
 from gsync.cli.exits import UsageError
-from gsync.cli.usage import Told, choice_of, did_you_mean, endpoint_of, number_of, parse, port_of, rate_of
+from gsync.cli.usage import Told, choice_of, did_you_mean, endpoint_of, number_of, parse, port_of, rate_of, whole_of
 from gsync.core.names import Endpoint
 from gsync.errors import ConnectFailed
 
@@ -52,6 +52,11 @@ def test_a_mistyped_option_is_answered_with_the_nearest_one(word: str, hint: str
 
 def test_an_option_like_no_other_is_only_said_not_to_exist() -> None:
     assert str(refused("1.2.3.4", "9000", "--zzzzzz")) == "there is no option '--zzzzzz'"
+
+
+def test_an_option_that_is_given_twice_is_named() -> None:
+    error = refused("1.2.3.4", "9000", "--dir=x", "--once", "--dir=y")
+    assert str(error) == "--dir is given 2 times; once is what it takes"
 
 
 @pytest.mark.parametrize("argv", [(), ("1.2.3.4",), ("1.2.3.4", "9000", "extra"), ("--once",)])
@@ -200,3 +205,15 @@ def test_what_is_no_rate_is_answered_with_examples(text: str) -> None:
     with pytest.raises(UsageError, match="500K") as error:
         rate_of(text, what="limit")
     assert str(error.value).startswith(f"{text!r} is no limit: ")
+
+
+def test_a_whole_number_is_one_within_its_bounds() -> None:
+    assert whole_of("12", what="number of peers", lowest=1, highest=12) == 12
+
+
+@pytest.mark.parametrize(
+    "text", ["2.5", "0", "13", "-1", "+1", "1e1", "", " 1", "nan", "\N{ARABIC-INDIC DIGIT ONE}", "9" * 5000]
+)
+def test_what_is_no_whole_number_is_not_rounded_but_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is no number of peers: a whole number from 1 to 12"):
+        whole_of(text, what="number of peers", lowest=1, highest=12)

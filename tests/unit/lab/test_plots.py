@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from gsync.lab import plots
+from gsync.lab.comparison import pairs_of
 from gsync.lab.grid import Row
-from gsync.lab.plots import FORMATS, Dot, can_draw, draw, plot_of_queries, plots_of
+from gsync.lab.plots import FORMATS, Dot, can_draw, draw, plot_of_pairs, plot_of_queries, plots_of
 from gsync.lab.queries import Waits
 
 
@@ -86,6 +87,18 @@ def test_queries_stand_over_their_clients() -> None:
     (dots,) = plot.measured.values()
     assert list(dots) == [Dot(x=1, y=5.0, low=5.0, high=10.0), Dot(x=30, y=90.0, low=90.0, high=180.0)]
     assert plot_of_queries(rounds[:1]) is None
+
+
+def test_real_peers_stand_over_their_twin_with_a_curve_a_mode() -> None:
+    settings = [(mode, ttr_s) for mode in ("pull", "lazy") for ttr_s in (30.0, 120.0)]
+    real = [row(mode=mode, ttr_s=ttr_s) for mode, ttr_s in settings]
+    twin = [row(mode=mode, ttr_s=ttr_s, stale_pct=20.0) for mode, ttr_s in settings]
+    plot = plot_of_pairs(pairs_of(real, twin))
+    assert plot is not None
+    assert plot.name == "plot-twin"
+    assert [(dot.x, dot.y) for dot in plot.measured["lazy"]] == [(30.0, 21.0), (120.0, 21.0)]
+    assert plot.reckoned == {"pull": [(30.0, 20.0), (120.0, 20.0)], "lazy": [(30.0, 20.0), (120.0, 20.0)]}
+    assert plot_of_pairs(pairs_of(real[:1], twin[:1])) is None
 
 
 def test_whether_it_can_draw_is_whether_matplotlib_is_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,14 @@ def test_a_seed_tells_the_same_story_each_time() -> None:
 
 
 @pytest.mark.slow
+def test_polls_travel_together_so_more_files_cost_fewer_messages_each() -> None:
+    setting = point(Mode.PULL, ttr_s=300, peers=2)
+    few, many = (simulated(setting, 1, files=files) for files in (1, 16))
+    assert many.updates > few.updates
+    assert many.messages_per_update < few.messages_per_update
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("ttr_s", [1, 2, 5, 10, 30, 60, 120, 300])
 def test_pull_without_jitter_has_the_stale_reads_of_the_closed_form(ttr_s: float) -> None:
     setting = point(Mode.PULL, ttr_s=ttr_s)
