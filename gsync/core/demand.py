@@ -3,7 +3,8 @@
 Absent is not deleted. What is not here says nothing about what others have; what is here is kept as it is anywhere: updated,
 renamed, deleted, brought to agreement. So only placing something where nothing stands is left out. Directories come as they are
 needed, above what is brought. One that was deleted here although others have something in it comes back, as it does everywhere
-else, where that something is brought. And what was deleted here while somebody edited it comes back: nobody else could settle that.
+else, where that something is brought; but what its deleter himself had in it does not come: news of that is on its way. And what
+was deleted here while somebody edited it comes back: nobody else could settle that.
 
 Pure; called by the planner, which owns the table of all that a mirrored folder would do.
 """
@@ -32,7 +33,7 @@ def covered_names(asked: Iterable[RelPath], picture: Picture) -> set[RelPath]:
     covered: set[RelPath] = set()
     for path in paused(asked, picture.pause):
         here = picture.local.get(path)
-        if (here is not None and here.kind is not Kind.DIRECTORY) or _is_buried_directory(path, picture):
+        if (here is not None and here.kind is not Kind.DIRECTORY) or path in picture.buried:
             covered.update(inner for inner in picture.offered_beneath(path) if _stands_elsewhere(inner, picture))
     return covered
 
@@ -50,7 +51,9 @@ def as_wanted(
     after = {
         path: action
         for path, action in actions.items()
-        if not _brings(action) or wants(path) or _settles_a_deletion(path, picture)
+        if not _brings(action)
+        or _settles_a_deletion(path, picture)
+        or (wants(path) and not _has_news_to_come(path, picture, author))
     }
     for path, action in tuple(after.items()):
         if not _brings(action) and not isinstance(action, Relocate):
@@ -60,7 +63,7 @@ def as_wanted(
                 needed = decide(above)
                 assert needed is not None
                 after[above] = needed
-    for directory in _missed(asked, picture) if author else ():
+    for directory in _missed(asked, picture, author) if author else ():
         if directory not in after:
             after[directory] = _again(directory, picture, author)
     return after
@@ -114,15 +117,37 @@ def _settles_a_deletion(path: RelPath, picture: Picture) -> bool:
     return offer.record is None or order(offer.record, record_of(path, grave)) is Order.CONCURRENT
 
 
-def _missed(asked: Iterable[RelPath], picture: Picture) -> set[RelPath]:
-    """Directories that are deleted here and elsewhere, although others have something in them."""
+def _missed(asked: Iterable[RelPath], picture: Picture, author: str) -> set[RelPath]:
+    """Directories that were deleted here, and are nowhere offered, although others have something in them.
+
+    Here, and by nobody else: who deleted one elsewhere deleted what was in it, too, which may be news still to come.
+    """
     return {
         above
         for path in paused(asked, picture.pause)
         if _stands_elsewhere(path, picture)
         for above in path.ancestors
-        if _is_buried_directory(above, picture)
+        if _is_deleted(above, picture) and picture.buried[above].author == author
     }
+
+
+def _has_news_to_come(path: RelPath, picture: Picture, author: str) -> bool:
+    """Whether another who made what is offered at `path` deleted a directory above it: either it is deleted, too, or that is back.
+
+    To bring it now would bring the directory back.
+    """
+    record = picture.offered(path)
+    if record is None or record.author in ("", author):
+        return False
+    return any(record.author in _deleters(above, picture) for above in path.ancestors)
+
+
+def _deleters(path: RelPath, picture: Picture) -> set[str]:
+    """Who deleted it, as far as is known here and heard from elsewhere; nobody, where it stands or others have it."""
+    grave, offered = picture.buried.get(path), picture.offered(path)
+    if path in picture.local or (offered is not None and not offered.deleted):
+        return set()
+    return {deletion.author for deletion in (grave, offered) if deletion is not None}
 
 
 def _stands_elsewhere(path: RelPath, picture: Picture) -> bool:
@@ -130,9 +155,10 @@ def _stands_elsewhere(path: RelPath, picture: Picture) -> bool:
     return record is not None and not record.deleted and path not in picture.local
 
 
-def _is_buried_directory(path: RelPath, picture: Picture) -> bool:
-    grave, offered = picture.buried.get(path), picture.offered(path)
-    return grave is not None and grave.kind is Kind.DIRECTORY and (offered is None or offered.deleted)
+def _is_deleted(path: RelPath, picture: Picture) -> bool:
+    """Whether it is buried here, and nobody offers anything else; it may have been a link that had taken a directory's place."""
+    offered = picture.offered(path)
+    return path in picture.buried and (offered is None or offered.deleted)
 
 
 def _again(path: RelPath, picture: Picture, author: str) -> MakeDirectory:

@@ -31,6 +31,11 @@ def test_nothing_is_lost_and_all_come_to_rest_with_equal_folders(first: int) -> 
     run(range(first, first + CHUNK))
 
 
+@pytest.mark.parametrize("seed", [50_039_826, 50_029_239, 50_041_684, 40_039_155])
+def test_what_once_went_wrong_goes_right(seed: int) -> None:
+    PlannerSwarm(seed).run()  # docs/simulation.md says what it was
+
+
 @pytest.mark.slow
 def test_a_seed_tells_the_same_story_twice() -> None:
     for seed in range(20):

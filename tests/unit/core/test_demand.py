@@ -93,12 +93,32 @@ def test_what_classic_peers_made_after_a_deletion_here_comes_back() -> None:
 
 
 def test_a_directory_that_was_deleted_here_comes_back_while_others_have_something_in_it() -> None:
-    grave = gone(v(2, a=1, me=1), directory(v(1, a=1)))
+    grave = gone(v(2, a=1, me=1), directory(v(1, a=1)), author="me")
     (action,) = planned({"d": grave}, {"d": grave, "d/x": OLD})
     assert isinstance(action, MakeDirectory)
     assert compare_vectors(action.version, grave.version) is Order.NEWER
     assert action.grave == grave.version  # else nobody would carry it out
     assert planned({"d": grave}, {"d": grave, "d/x": gone(v(6, a=2))})[0].path == "d/x"
+    link_once = gone(v(2, a=1, me=1), link(v(1, a=1)), author="me")
+    assert [type(action) for action in planned({"d": link_once}, {"d": link_once, "d/x": OLD})] == [MakeDirectory]
+
+
+def test_a_directory_that_another_deleted_stays_away_whatever_was_not_heard_of_what_was_in_it() -> None:
+    grave = gone(v(2, a=2), directory(v(1, a=1)), author="a")
+    assert planned({"d": grave}, {"d": grave, "d/x": OLD}) == []
+
+
+def test_what_is_wanted_waits_while_its_author_is_known_to_have_deleted_a_directory_above_it() -> None:
+    grave, his = gone(v(2, a=2), directory(v(1, a=1)), author="a"), replace(OLD, author="a")
+    assert planned({"d": grave}, {"d": grave, "d/x": his}, wants=("d/x",)) == []
+    assert [action.path for action in planned({}, {"d": grave, "d/x": his}, wants=("d/x",))] == ["d"]  # buried
+    (fetch,) = planned({"d": grave}, {"d": grave, "d/x": replace(OLD, author="b")}, wants=("d/x",))
+    assert isinstance(fetch, Fetch)
+    again = directory(v(3, a=3))
+    assert [action.path for action in planned({"d": grave}, {"d": again, "d/x": his}, wants=("d", "d/x"))] == [
+        "d",
+        "d/x",
+    ]
 
 
 def test_a_file_makes_room_for_what_others_have_in_a_directory_of_its_name() -> None:
