@@ -1,8 +1,6 @@
 """The door for `python gsync.py <ip> <port>`: it opens `gsync/__main__.py`, and that is all it does."""
 
-import sys
-
-from gsync.__main__ import main
+from gsync.__main__ import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

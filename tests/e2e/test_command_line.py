@@ -54,6 +54,13 @@ def test_the_ways_to_start_are_one_program(cluster: Cluster) -> None:
         assert not any("Traceback" in err for _, _, err in answers)
 
 
+def test_words_that_cannot_be_written_make_it_fail(cluster: Cluster) -> None:
+    nowhere = ["sh", "-c", '"$@" >/dev/full', "sh"]  # it takes what is said, and loses it at the last flush
+    code, _, err = _result(cluster.run([*nowhere, *GSYNC, "--help"]))
+    assert code
+    assert "No space left on device" in err
+
+
 @pytest.mark.timeout(700)
 def test_a_fresh_clone_installs_itself_once_and_says_so_in_one_line(cluster: Cluster) -> None:
     if shutil.which("git") is None or not (REPOSITORY / ".git").exists():
