@@ -111,7 +111,10 @@ def _read(path: str) -> str:
         with open(path, "rb") as file:
             raw = file.read(TOPOLOGY_MAX_BYTES + 1)
         if len(raw) > TOPOLOGY_MAX_BYTES:
-            raise ConfigError(f"--topology={path}: longer than a topology file can be ({TOPOLOGY_MAX_BYTES} bytes)")
+            raise ConfigError(
+                f"--topology={path}: longer than a topology file can be ({TOPOLOGY_MAX_BYTES} bytes)",
+                advice="name the file that has a line for each peer: name,neighbour,neighbour",
+            )
         return raw.decode("utf-8-sig")
     except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a NUL in the name
         why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"

@@ -7,6 +7,7 @@ peer's neighbours, the command line and the lab.
 
 from __future__ import annotations
 
+import difflib
 import heapq
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -108,6 +109,7 @@ def parse_topology(text: str, *, source: str) -> Topology:
     first, *others = _components(topology)
     if others:
         lost = min(others[0], key=lambda name: lines[name][0])
+        _require_neighbours(lines, source=source)
         raise ConfigError(
             f"{source}:{lines[lost][0]}: no way leads from {lost!r} to {min(first, key=lambda name: lines[name][0])!r}",
             advice="add a link between the two parts, in both lines",
@@ -139,7 +141,7 @@ def _require_symmetry(lines: Mapping[PeerName, tuple[int, frozenset[PeerName]]],
             if neighbour not in lines:
                 raise ConfigError(
                     f"{source}:{number}: {neighbour!r}, a neighbour of {name!r}, has no line",
-                    advice=f"add the line {neighbour},{name}",
+                    advice=f"add the line {neighbour},{name}{_or_the_nearest(neighbour, lines)}",
                 )
             other, theirs = lines[neighbour]
             if name not in theirs:
@@ -147,6 +149,22 @@ def _require_symmetry(lines: Mapping[PeerName, tuple[int, frozenset[PeerName]]],
                     f"{source}:{number}: {name!r} has the neighbour {neighbour!r}, but not the other way round",
                     advice=f"add {name!r} to line {other}, or take {neighbour!r} out of line {number}",
                 )
+
+
+def _or_the_nearest(name: PeerName, lines: Iterable[PeerName]) -> str:
+    """Another way out for whoever mistyped a name that has a line."""
+    by_case = {line.casefold(): line for line in lines}
+    near = difflib.get_close_matches(name.casefold(), by_case, n=1, cutoff=0.8)
+    return f", or write {by_case[near[0]]!r} where {name!r} stands" if near else ""
+
+
+def _require_neighbours(lines: Mapping[PeerName, tuple[int, frozenset[PeerName]]], *, source: str) -> None:
+    for name, (number, neighbours) in lines.items():
+        if not neighbours:
+            raise ConfigError(
+                f"{source}:{number}: {name!r} has no neighbour",
+                advice="write name,neighbour,neighbour with commas, and the link in the neighbour's line too",
+            )
 
 
 _Link = tuple[PeerName, PeerName]

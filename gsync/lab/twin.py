@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, count
 from random import Random
 from typing import Final
@@ -211,9 +211,13 @@ class Twin:
         ruling = source.freshness.answer(path, version, now=self._now)
         return Ruling(path=path, newer=source.has[path]) if ruling.is_newer_here else ruling
 
-    def _judge(self, peer: _Peer, rulings: Iterable[Ruling], *, source: PeerName) -> None:
+    def _judge(self, peer: _Peer, rulings: Sequence[Ruling], *, source: PeerName) -> None:
+        known = {ruling.path: peer.freshness.known(ruling.path) for ruling in rulings}
         for path in peer.freshness.judge(rulings, source=source, now=self._now):
             self._fetch(peer, path)
+        for ruling in rulings if self._point.mode.sends_push else ():
+            if ruling.newer is not None and peer.freshness.known(ruling.path) != known[ruling.path]:
+                self._flood(ruling.newer, sender=peer.name, to=self._point.overlay.topology[peer.name] - {source})
         self._look_after(peer)
 
     # Reads

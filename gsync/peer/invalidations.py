@@ -70,14 +70,17 @@ class Invalidations:
     def told(self, path: RelPath) -> Invalidate | None:
         """What is known of `path`, for somebody who knows something else; it counts nothing, because others made it."""
         record = self._standings.newest(path)
-        if record is None:
-            return None
-        origin, ttr_s = self._standings.origin_of(record)
-        place = self._arrangement.place(origin) if origin is not None and origin != self._me.name else None
-        at = self._here()
-        if origin is not None and place is not None:
-            at = PeerAt(name=str(origin), ip="" if place.is_loopback else place.ip, port=place.port)
-        return Invalidate(r=wire_record(record), at=at, life="", seq=0, ttr_ms=_ms(ttr_s))
+        return None if record is None else self._second_hand(record)
+
+    def relay(self, record: Record, *, besides: PeerName) -> None:
+        """A poll has told of `record` before any invalidation did: tell the others, or they would wait for it until their TTR ends.
+
+        What comes later of it is no news here, and goes no further.
+        """
+        if self._fresh.mode.sends_push:
+            self._neighbours.tell(
+                (name for name in self._neighbours.names if name != besides), self._second_hand(record)
+            )
 
     def linked(self, link: OverlayLink) -> None:
         """A neighbour has said how far it is."""
@@ -104,6 +107,15 @@ class Invalidations:
             self._offer(record, (source, Source(endpoint=link.endpoint, speaks_gsync=True, speaks_native=True)))
         elif verdict.is_news:
             self._offer(record, (source,))
+
+    def _second_hand(self, record: Record) -> Invalidate:
+        """What others made, with what is left of its TTR."""
+        origin, ttr_s = self._standings.origin_of(record)
+        place = self._arrangement.place(origin) if origin is not None and origin != self._me.name else None
+        at = self._here()
+        if origin is not None and place is not None:
+            at = PeerAt(name=str(origin), ip="" if place.is_loopback else place.ip, port=place.port)
+        return Invalidate(r=wire_record(record), at=at, life="", seq=0, ttr_ms=_ms(ttr_s))
 
     def _pass_on(self, link: OverlayLink, said: Invalidate) -> None:
         if said.hops == 1:

@@ -117,6 +117,7 @@ class Overlay:
             clock=clock,
             tells_changes=tells_changes,
             offer=self.offer,
+            relay=lambda record, source: self.invalidations.relay(record, besides=source),
             poke=self.poke,
         )
         self.invalidations: Final = Invalidations(

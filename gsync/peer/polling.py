@@ -36,7 +36,10 @@ VISITS: Final = 8
 
 
 class Polling:
-    """`offer` is told of newer records and who has them, `poke` that something may be due earlier."""
+    """`offer` is told of newer records and who has them, `relay` of those that nobody else told of, and who did.
+
+    `poke` is told that something may be due earlier.
+    """
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class Polling:
         clock: Clock,
         tells_changes: Callable[[], bool],
         offer: Callable[[Record, tuple[Source, ...]], None],
+        relay: Callable[[Record, PeerName], None],
         poke: Callable[[], None],
     ) -> None:
         self._trees = trees
@@ -59,6 +63,7 @@ class Polling:
         self._clock = clock
         self._tells_changes = tells_changes
         self._offer = offer
+        self._relay = relay
         self._poke = poke
         self._numbers = count(1)
         self._asked: dict[PeerName, int] = {}
@@ -102,6 +107,7 @@ class Polling:
             )
             for ruling in verdict.rulings
         ]
+        known = {ruling.path: self._fresh.known(ruling.path) for ruling in rulings}
         self._fresh.judge(rulings, source=source, now=self._clock.monotonic())
         place = self._arrangement.place(source)
         sources = () if place is None else (Source(endpoint=place, speaks_gsync=True, speaks_native=True),)
@@ -110,6 +116,8 @@ class Polling:
                 origin = self._arrangement.name_of(ruling.newer.author)
                 self._standings.told(ruling.path, origin or source, ruling.ttr_s)
                 self._offer(ruling.newer, sources)
+                if self._fresh.known(ruling.path) != known[ruling.path] and not self._tells_changes():
+                    self._relay(ruling.newer, source)
 
     def send(self, batch: PollBatch, tasks: TaskGroup) -> None:
         """Ask; a visit is made by a task of `tasks`."""

@@ -118,6 +118,16 @@ def test_who_was_cut_off_while_others_edited_learns_of_it_when_a_link_is_back(tm
         swarm.wait_until(lambda: all(m.files() == both for m in machines), within_s=20)
 
 
+def test_what_a_poll_tells_before_any_push_is_told_on(tmp_path: Path) -> None:
+    """Who lost a link asks the origin. Those behind lost none; nobody else would tell them, not even when it is back."""
+    with linked(tmp_path, "line", 5, mode=Mode.HYBRID) as (swarm, machines, _):
+        swarm.wait_until(lambda: all(m.files() == {"song.mp3": b"la"} for m in machines), within_s=60)
+        swarm.rest(10)
+        machines[1].stop()
+        machines[0].folder.edit("song.mp3", b"lala")
+        swarm.wait_until(lambda: all(m.files() == {"song.mp3": b"lala"} for m in machines[2:]), within_s=15)
+
+
 def test_who_comes_later_gets_all_that_there_is_without_a_tracker_that_tells(tmp_path: Path) -> None:
     with linked(tmp_path, "line", 3, mode=Mode.PUSH) as (swarm, machines, _):
         swarm.wait_until(lambda: machines[2].files() == {"song.mp3": b"la"}, within_s=10)
