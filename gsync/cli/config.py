@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -117,16 +118,28 @@ def _rate(text: str | None) -> int | None:
 
 
 def folder_of(text: str) -> Path:
-    """The folder that `text` names, absolute. Raises FolderUnusable for no folder, and for the one that holds the running code."""
-    package = Path(gsync.__file__).resolve().parent
+    """The folder that `text` names, absolute.
+
+    Raises FolderUnusable for no folder, and for one that holds, at any depth, the running code.
+    """
+    if not text:  # an unset variable of a script must not mean the working directory
+        raise UsageError("--dir names no folder: it is empty", advice="gsync 127.0.0.1 9000 --dir=DIR")
     try:
         folder = Path(text).expanduser().absolute()
         real = folder.resolve()
     except (RuntimeError, OSError) as error:  # a home of nobody, a link that leads to itself
         raise FolderUnusable(f"{text} leads nowhere: {error}") from error
-    if real in (package.parent, package) or package in real.parents:
+    code = _running_code()
+    if real == code[0].parent or any(real == one or real in one.parents or one in real.parents for one in code):
         raise FolderUnusable(
             f"{folder} holds the running gsync itself, so others could change the program by changing its files",
             advice="choose another folder, for example: --dir=~/Shared",
         )
     return folder
+
+
+def _running_code() -> list[Path]:
+    """Where the program is run from: the package, and the virtual environment with the libraries, if there is one."""
+    package = Path(gsync.__file__).resolve().parent
+    environment = [Path(sys.prefix).resolve()] if sys.prefix != sys.base_prefix else []
+    return [package, *environment]

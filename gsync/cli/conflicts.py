@@ -11,7 +11,7 @@ from gsync.cli.jsonlines import print_answers
 from gsync.cli.listing import moment
 from gsync.cli.place import COMMON_OPTIONS, Place
 from gsync.cli.text import shown, size, table
-from gsync.cli.usage import Words, parse
+from gsync.cli.usage import Words, aimed, parse
 from gsync.core.keeping import Keep
 from gsync.web.answers import Answer
 
@@ -49,7 +49,8 @@ def _list(words: Words) -> Exit:
         with output_errors():
             for line in table(rows, right=frozenset({1})):
                 print(line)
-        print(f"choose: gsync conflicts keep (mine|theirs|both) {shown(waiting[0]['path'])!r}", file=sys.stderr)
+        choose = f"choose: gsync conflicts keep (mine|theirs|both) {shown(waiting[0]['path'])!r}"
+        print(aimed(choose, words["--dir"]), file=sys.stderr)
     return Exit.CONFLICTS if waiting else Exit.DONE
 
 

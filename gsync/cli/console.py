@@ -11,6 +11,7 @@ from typing import Final, TextIO, assert_never
 
 from gsync.cli.exits import output_errors
 from gsync.cli.text import count, duration, shown, size
+from gsync.cli.usage import aimed
 from gsync.peer import events as ev
 
 PLAIN_PROGRESS_EVERY_S: Final = 10.0
@@ -41,14 +42,24 @@ class Console:
     """What it need not be told of, for it says nothing about it."""
 
     def __init__(
-        self, *, out: TextIO, err: TextIO, quiet: bool, color: bool, live: bool, monotonic: Callable[[], float]
+        self,
+        *,
+        out: TextIO,
+        err: TextIO,
+        quiet: bool,
+        color: bool,
+        live: bool,
+        monotonic: Callable[[], float],
+        folder: str | None = None,
     ) -> None:
+        """`folder` is told in commands to paste."""
         self._out, self._err = out, err
         self._quiet, self._color, self._live = quiet, color, live
         self._monotonic = monotonic
         self._last_plain = monotonic()
         self._live_shown = False
         self._away = False
+        self._folder = folder
 
     def say(self, line: str) -> None:
         """A line of talk, on stderr; not with -q."""
@@ -59,7 +70,7 @@ class Console:
         """A line that a person must see, with or without -q, and what to do about it."""
         self._print(self._paint(f"gsync: {shown(what)}", "31"), self._err)
         if advice:
-            self._print(f"  {shown(advice)}", self._err)
+            self._print(f"  {shown(aimed(advice, self._folder))}", self._err)
 
     def observe(self, event: ev.Event) -> None:
         """Print what `event` means to a person."""

@@ -147,7 +147,7 @@ def _line(entry: Answer, copy: Answer | None, *, with_copies: bool) -> str:
     name = shown(entry["path"]) + ("/" if entry["kind"] == "directory" else "@" if entry["kind"] == "link" else "")
     big = size(entry["size"]) if entry["kind"] == "file" else "-"
     holders = len(entry["holders"])
-    state, when = entry["state"], moment(entry["mtime_ns"] // _BILLION)
+    state, when = entry["state"], moment(entry["mtime_ns"] // _BILLION) if entry["mtime_ns"] else "-"
     if with_copies:
         believed = padded("-" if copy is None else shown(copy["state"]), _COPY_COLUMNS)
         state = f"{state:{_STATE_COLUMNS}}  {believed}"

@@ -10,6 +10,7 @@ import gc
 import importlib
 import io
 import logging
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -17,7 +18,7 @@ from typing import Final
 from gsync import __version__
 from gsync.cli.exits import Exit, UsageError, exit_for
 from gsync.cli.text import shown
-from gsync.cli.usage import Told, did_you_mean
+from gsync.cli.usage import Told, aimed, did_you_mean
 from gsync.errors import ConfigError, GsyncError
 
 log = logging.getLogger(__name__)
@@ -104,7 +105,7 @@ def run_command(argv: Sequence[str]) -> int:
         print(told)
         return Exit.DONE
     except GsyncError as error:
-        _complain(error, else_advice=_help_for(argv) if isinstance(error, UsageError) else "")
+        _complain(error, else_advice=_help_for(argv) if isinstance(error, UsageError) else "", folder=_folder_in(argv))
         return exit_for(error)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
@@ -140,6 +141,10 @@ def _command(argv: Sequence[str]) -> Exit:
     word, rest = argv[0], argv[1:]
     if word in COMMANDS:
         return _load(word)(rest)
+    if not rest and any(character in word for character in ".:"):
+        raise UsageError(
+            f"{word} is where the tracker is; its port is missing", advice=f"gsync {shlex.quote(word)} 9000"
+        )
     if not word.startswith("-") and not any(character in word for character in ".:") and not word.isdigit():
         hint = did_you_mean(word, tuple(COMMANDS))
         if hint or not rest or rest[0].startswith("-"):
@@ -163,9 +168,19 @@ def _help_for(argv: Sequence[str]) -> str:
     return f"gsync {argv[0] if argv and argv[0] in COMMANDS else 'run'} --help"
 
 
-def _complain(error: GsyncError, *, else_advice: str) -> None:
+def _folder_in(argv: Sequence[str]) -> str | None:
+    """What `--dir` says, if it is there."""
+    for number, word in enumerate(argv, start=1):
+        if word == "--dir" and number < len(argv):
+            return argv[number]
+        if word.startswith("--dir="):
+            return word.removeprefix("--dir=")
+    return None
+
+
+def _complain(error: GsyncError, *, else_advice: str, folder: str | None) -> None:
     what = str(error) or type(error).__doc__ or type(error).__name__
     print(f"gsync: {shown(what)}", file=sys.stderr)
     advice = error.advice if isinstance(error, ConfigError) else getattr(error, "advice", "")
     if advice or else_advice:
-        print(f"  {advice or else_advice}", file=sys.stderr)
+        print(f"  {aimed(advice, folder) or else_advice}", file=sys.stderr)

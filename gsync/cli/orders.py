@@ -11,7 +11,7 @@ from gsync.cli.exits import Exit
 from gsync.cli.jsonlines import print_answers
 from gsync.cli.place import COMMON_OPTIONS, Place
 from gsync.cli.text import count
-from gsync.cli.usage import Words, parse
+from gsync.cli.usage import Words, aimed, parse
 from gsync.errors import GsyncError
 from gsync.storage.visiting import holder
 from gsync.web.answers import Answer
@@ -87,7 +87,7 @@ def _end(words: Words, said: Answer, line: str) -> Exit:
     if words["--json"]:
         print_answers([said], sys.stdout)
     else:
-        print(line, file=sys.stderr)
+        print(aimed(line, words["--dir"]), file=sys.stderr)
     return Exit.DONE
 
 

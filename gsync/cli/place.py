@@ -31,6 +31,9 @@ COMMON_OPTIONS: Final = """\
 """
 """The options of every command that looks at a peer; they end its text."""
 
+ON_THIS_MACHINE: Final = "127.0.0.1 9000"
+"""The tracker of a command to paste where nobody knows of one."""
+
 
 class Place(Struct, frozen=True, kw_only=True):
     """A folder, and the directory from which names are meant."""
@@ -50,9 +53,12 @@ class Place(Struct, frozen=True, kw_only=True):
 
     def name(self, text: str) -> RelPath:
         """The path in the folder that `text` means; UsageError for one outside it, or the folder itself."""
-        path = os.path.relpath(os.path.join(self.base, text), self.folder)
-        if path == "." or path.split("/")[0] == "..":
-            raise UsageError(f"{text!r} is not in the folder {self.folder}")
+        see = f"names are meant from {self.base}; see which there are: gsync ls --dir={shlex.quote(str(self.folder))}"
+        path = os.path.relpath(os.path.join(self.base, text), self.folder) if text else ""
+        if path in ("", "."):
+            raise UsageError(f"{text!r} is the folder itself" if path else "'' is no name", advice=see)
+        if path.split("/")[0] == "..":
+            raise UsageError(f"{text!r} is not in the folder {self.folder}", advice=see)
         try:
             return RelPath.parse(path)
         except NameRefused as error:
@@ -94,8 +100,17 @@ class Place(Struct, frozen=True, kw_only=True):
     def start_command(self, tracker: str = "") -> str:
         """What to paste to start a peer here; `tracker` is the note of the last one."""
         ip, _, port = tracker.strip().partition(" ")
-        told = f"{ip} {port}" if ip and port.isdecimal() and set(ip) <= set("0123456789abcdef.:") else "<ip> <port>"
+        told = f"{ip} {port}" if ip and port.isdecimal() and set(ip) <= set("0123456789abcdef.:") else ON_THIS_MACHINE
         return f"gsync {told} --dir={shlex.quote(str(self.folder))}"
 
     def _not_running(self, tracker: str) -> GsyncError:
+        if not self.folder.is_dir():
+            what = "is no directory" if self.folder.exists() else "does not exist"
+            return NotRunningHere(
+                f"no gsync runs in {self.folder}: it {what}",
+                advice="name the folder that it keeps, as in: gsync status --dir=DIR",
+            )
+        if not tracker:
+            start = f"start one, for this machine alone: {self.start_command()}"
+            return NotRunningHere(f"no gsync runs in {self.folder}", advice=start)
         return NotRunningHere(f"no gsync runs in {self.folder}", advice=f"start one: {self.start_command(tracker)}")

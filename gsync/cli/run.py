@@ -17,11 +17,11 @@ import gevent
 from gsync.cli import logs
 from gsync.cli.config import Output, RunConfig, run_config
 from gsync.cli.console import Console
-from gsync.cli.exits import Exit, Unreachable
+from gsync.cli.exits import Exit, Unreachable, UsageError
 from gsync.cli.jsonlines import JsonLines
 from gsync.cli.text import count, size
 from gsync.cli.usage import parse
-from gsync.errors import ConnectFailed, NoSpace
+from gsync.errors import AddressInUse, ConnectFailed, NoSpace
 from gsync.net.clock import Clock, SystemClock
 from gsync.net.tcp import TcpNetwork, raise_descriptor_limit, resolve
 from gsync.peer.events import KINDS, Events, TrackerDown, Trouble
@@ -91,7 +91,7 @@ def main(argv: Sequence[str]) -> Exit:
     words = parse(TEXT, argv, command="run")
     config = run_config(words, resolve=_resolved)
     logs.configure(level=config.output.log_level, file=config.output.log_file)
-    talk = talker(config.output)
+    talk = talker(config.output, folder=str(config.folder))
     try:
         return _run(config, talk)
     finally:
@@ -192,7 +192,10 @@ def _run(config: RunConfig, talk: Console | JsonLines) -> Exit:
         if config.once:
             events.subscribe(lambda event: peer.stop(), but=KINDS - {TrackerDown})
         ended_by = _Ending(peer)
-        summary = peer.run()
+        try:
+            summary = peer.run()
+        except AddressInUse as error:
+            raise UsageError(str(error), advice="choose another --port, or leave it out to get a free one") from error
     return _conclude(config, summary, ended_by.signal, talk)
 
 
@@ -242,8 +245,8 @@ def _conclude(config: RunConfig, summary: Summary, ended_by: int | None, talk: C
     return Exit.NO_SPACE if any(isinstance(error, NoSpace) for error in summary.failures) else Exit.PARTIAL
 
 
-def talker(output: Output) -> Console | JsonLines:
-    """Whoever prints the events: words for people, or JSON lines for programs."""
+def talker(output: Output, *, folder: str) -> Console | JsonLines:
+    """Whoever prints the events of the peer in `folder`: words for people, or JSON lines for programs."""
     if output.json:
         return JsonLines(sys.stdout)
     terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
@@ -254,6 +257,7 @@ def talker(output: Output) -> Console | JsonLines:
         color=output.color and terminal and sys.stdout.isatty() and "NO_COLOR" not in os.environ,
         live=terminal,
         monotonic=time.monotonic,
+        folder=folder,
     )
 
 

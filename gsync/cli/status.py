@@ -10,7 +10,7 @@ from gsync.cli.exits import Exit, output_errors
 from gsync.cli.jsonlines import print_answers
 from gsync.cli.place import COMMON_OPTIONS, Place
 from gsync.cli.text import count, size, table, uptime
-from gsync.cli.usage import parse
+from gsync.cli.usage import aimed, parse
 
 TEXT: Final = f"""Show what the gsync that runs in this folder is doing, and whether all is in sync.
 
@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> Exit:
         print_answers([said], sys.stdout)
         return Exit.DONE
     with output_errors():
-        for line in table(_rows(said)):
+        for line in table((what, aimed(told, words["--dir"])) for what, told in _rows(said)):
             print(line)
     return Exit.DONE
 

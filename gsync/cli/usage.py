@@ -10,6 +10,7 @@ import contextlib
 import difflib
 import io
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,11 @@ from gsync.errors import NameRefused
 
 Words = Mapping[str, Any]
 """What docopt makes of a command line."""
+
+_ENDS_IN_A_QUESTION = re.compile(
+    r"\bgsync (ls|status|conflicts( keep .+)?|release|resume|scan|search [^`:;]+|restore --list)$"
+)
+"""A command to paste that looks at a running peer, at the end of an advice, and has no folder yet."""
 
 
 class Told(Exception):  # not an error: the way out of docopt once help or a version was asked for
@@ -57,8 +63,16 @@ def _what_is_wrong(text: str, argv: Sequence[str]) -> str:
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """A clause that names the nearest known word, or nothing."""
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"; did you mean {str(near[0])!r}?" if near else ""
+    bare = {one.lstrip("-"): one for one in known}  # two dashes are no likeness
+    near = difflib.get_close_matches(word.lstrip("-"), bare, n=1, cutoff=0.6)
+    return f"; did you mean {str(bare[near[0]])!r}?" if near else ""
+
+
+def aimed(advice: str, folder: str | None) -> str:
+    """`advice` with `folder` (None: the working directory) in the command at its end, so that it is right wherever it is pasted."""
+    if folder is None or not _ENDS_IN_A_QUESTION.search(advice):
+        return advice
+    return f"{advice} --dir={shlex.quote(folder)}"
 
 
 def port_of(text: str, *, what: str = "port", lowest: int = 1) -> int:

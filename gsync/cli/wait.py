@@ -11,7 +11,7 @@ from gsync.cli.exits import Exit
 from gsync.cli.jsonlines import print_answers
 from gsync.cli.place import COMMON_OPTIONS, Place
 from gsync.cli.text import shown
-from gsync.cli.usage import number_of, parse
+from gsync.cli.usage import aimed, number_of, parse
 from gsync.web.answers import Answer
 from gsync.web.client import Client
 
@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> Exit:
         print(f"gsync: not in sync, and to wait is of no use: {shown(said['reason'])}", file=sys.stderr)
     elif not said["settled"]:
         print(f"gsync: not in sync after {timeout_s:g} s: {shown(said['reason'])}", file=sys.stderr)
-        print("  see what is missing: gsync status", file=sys.stderr)
+        print(aimed("  see what is missing: gsync status", words["--dir"]), file=sys.stderr)
     if said["settled"]:
         return Exit.DONE
     return Exit.PARTIAL if said["stuck"] else Exit.NOT_IN_TIME

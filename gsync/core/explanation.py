@@ -153,6 +153,8 @@ def _elsewhere(offer: Offer | None) -> str:
         return f"version {version_text(offer.version)} (of classic peers: its mtime alone is known), {who}"
     if record.deleted:
         return f"deleted, version {version_text(offer.version)}{_by(record.author)}"
+    if record.kind is not Kind.FILE:  # who has it is told of files only: nothing else has a content to be fetched
+        who = "as the tracker tells"
     return f"{_recorded(record)}, version {version_text(offer.version)}{_by(record.author)}, {who}"
 
 

@@ -6,7 +6,7 @@ kept: each picture is made when somebody asks. Made by whoever fulfils `web.cont
     state      at this path
     ---------  ---------------------------------------------------------------------------------------
     SYNCED     the same here as elsewhere, or agreed with somebody who is away now
-    LOCAL      here, and nobody else has had it yet
+    LOCAL      here, and nobody else has had it yet; of a directory or link: nobody was told of it yet
     EDITED     newer here than what was agreed, or than what the others have
     STALE      newer elsewhere
     MISSING    others have it, and it is not here

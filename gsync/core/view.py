@@ -250,7 +250,9 @@ def _state_here(path: RelPath, entry: FileMeta, offer: Offer | None, view: View)
         case Order.OLDER:
             return State.EDITED
         case Order.SAME:
-            return State.SYNCED if offer.sources else _alone(entry, view.synced.get(path))
+            # Who has a directory or a link is told to nobody: that it is told at all must do.
+            is_told = offer.sources or entry.kind is not Kind.FILE
+            return State.SYNCED if is_told else _alone(entry, view.synced.get(path))
         case _:
             return State.STALE
 

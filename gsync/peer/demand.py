@@ -116,7 +116,8 @@ class Freer:
         """Let go each, and all that is in it; a `reason` says why one stays."""
         if not self._demand.is_on:
             raise ConfigError(
-                "this folder is not kept on demand: it holds everything", advice="gsync <ip> <port> --on-demand"
+                "this folder is not kept on demand: it holds everything",
+                advice="end it, and start it as before with one option more: --on-demand",
             )
         return (self._free(path) for path in self._meant(names))
 

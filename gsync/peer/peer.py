@@ -14,7 +14,7 @@ from typing import Final
 from gevent.event import Event
 
 from gsync.core.backoff import Random
-from gsync.core.model import Offer, Tombstone
+from gsync.core.model import Kind, Offer, Tombstone
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.planner import Policy
 from gsync.core.schedule import FetchQueue
@@ -222,7 +222,8 @@ class Peer:
         )
         try:
             self._serving = listener.endpoint
-            self._events.tell(PeerServing(endpoint=listener.endpoint, files=len(self._trees.local)))
+            files = sum(meta.kind is Kind.FILE for meta in self._trees.local.values())
+            self._events.tell(PeerServing(endpoint=listener.endpoint, files=files))
             loops = [self._applier.run, self._syncer.run, self._indexer.run, self._links.run]
             if self._settings.tracker is not None:
                 self._voice.announcer = announcer = self._make_announcer(self._settings.tracker)

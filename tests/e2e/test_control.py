@@ -73,7 +73,7 @@ def test_where_nobody_runs_the_code_is_ten_and_the_command_can_be_pasted(cluster
     cluster.folder("kept")
     program = run(cluster, "status")
     assert program.ends() == 10
-    assert f"gsync <ip> <port> --dir={cluster.base / 'kept'}" in program.err
+    assert f"gsync 127.0.0.1 9000 --dir={cluster.base / 'kept'}" in program.err
 
 
 # Real peers

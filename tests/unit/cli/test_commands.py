@@ -112,9 +112,9 @@ def test_a_status_says_all_that_a_person_must_know(world: World, run: Run) -> No
         "others     0 peers",
         "here       1 file, 2 directories, 0 B",
         "to fetch   3 names, 12.0 MiB",
-        "conflicts  2; see them: gsync conflicts",
-        "held       412 deletions; let them travel: gsync release",
-        "paused     go on: gsync resume",
+        f"conflicts  2; see them: gsync conflicts --dir={world.folder}",
+        f"held       412 deletions; let them travel: gsync release --dir={world.folder}",
+        f"paused     go on: gsync resume --dir={world.folder}",
         "role       receive-only",
         "peer       ann, process 4711, for 1 h 2 min",
     ]
@@ -143,7 +143,8 @@ def test_wait_gives_up_after_its_time_and_says_what_is_missing(world: World, run
     world.controls.settled_answers = [Settled(settled=False, reason="3 names to fetch")]
     code, out, err = run("wait", "--timeout=0.03")
     assert (code, out) == (7, "")
-    assert err == "gsync: not in sync after 0.03 s: 3 names to fetch\n  see what is missing: gsync status\n"
+    see = f"see what is missing: gsync status --dir={world.folder}"
+    assert err == f"gsync: not in sync after 0.03 s: 3 names to fetch\n  {see}\n"
 
 
 def test_wait_ends_at_once_where_only_a_person_can_help(world: World, run: Run) -> None:
@@ -194,7 +195,7 @@ def test_ls_takes_a_name_and_states(world: World, run: Run) -> None:
 def test_ls_of_what_is_not_there_is_an_error(world: World, run: Run) -> None:
     code, out, err = run("ls", "no.txt")
     assert (code, out) == (4, "")
-    assert err == "gsync: nothing is known of no.txt\n  see what there is: gsync ls\n"
+    assert err == f"gsync: nothing is known of no.txt\n  see what there is: gsync ls --dir={world.folder}\n"
 
 
 def test_ls_knows_its_states(world: World, run: Run) -> None:
@@ -238,7 +239,7 @@ def test_why_explains_a_path(world: World, run: Run) -> None:
         "  agreed last  v",
     ]
     assert objects(run, "why", "a.txt")[0]["state"] == "synced"
-    assert run("why", "no.txt") == (4, "", "gsync: nothing is known of no.txt\n  gsync ls\n")
+    assert run("why", "no.txt") == (4, "", f"gsync: nothing is known of no.txt\n  gsync ls --dir={world.folder}\n")
 
 
 # the overlay: search, copies, mode
@@ -402,7 +403,8 @@ def test_no_conflict_is_no_word(world: World, run: Run) -> None:
 def test_conflicts_stand_beside_what_they_lost_against(world: World, run: Run) -> None:
     world.controls.conflicting = waiting()
     code, out, err = run("conflicts")
-    assert (code, err) == (6, "choose: gsync conflicts keep (mine|theirs|both) 'notes.txt'\n")
+    choose = f"choose: gsync conflicts keep (mine|theirs|both) 'notes.txt' --dir={world.folder}\n"
+    assert (code, err) == (6, choose)
     assert out.splitlines() == [
         "theirs  2.0 KiB  1970-01-01 00:00:00  notes.txt",
         f"mine       15 B  2001-09-09 01:46:40  {COPY}",
@@ -426,7 +428,7 @@ def test_a_name_without_a_conflict_ends_it(world: World, run: Run) -> None:
     code, out, err = run("conflicts", "keep", "mine", "notes.txt", "unknown.txt")
     assert code == 4
     assert len(out.splitlines()) == 1
-    assert err == "gsync: unknown.txt has no conflict copy here\n  gsync conflicts\n"
+    assert err == f"gsync: unknown.txt has no conflict copy here\n  gsync conflicts --dir={world.folder}\n"
 
 
 @pytest.mark.parametrize("words", [["keep"], ["keep", "mine"], ["keep", "yours", "a.txt"], ["a.txt"]])
@@ -441,7 +443,8 @@ def test_a_running_peer_restores_by_itself(world: World, run: Run) -> None:
     assert printed(run, "restore", "notes.txt") == ["+ notes.txt  from 20261122T060018Z-62c09ab6"]
     assert objects(run, "restore", "notes.txt", "--at=20261122T060018Z-62c09ab6")[0]["path"] == "notes.txt"
     assert world.controls.told == [(("notes.txt",), ""), (("notes.txt",), "20261122T060018Z-62c09ab6")]
-    assert run("restore", "no.txt") == (4, "", "gsync: no.txt is not in the trash\n  gsync restore --list\n")
+    see = f"gsync restore --list --dir={world.folder}"
+    assert run("restore", "no.txt") == (4, "", f"gsync: no.txt is not in the trash\n  {see}\n")
 
 
 @pytest.fixture
@@ -478,7 +481,7 @@ def test_where_no_peer_runs_the_command_restores_by_itself(trashed: Path, run: R
 def test_what_is_not_in_the_trash_is_told(trashed: Path, run: Run) -> None:
     code, out, err = run("restore", "no.txt")
     assert (code, out) == (4, "")
-    assert err == "gsync: no.txt is not in the trash\n  see what is: gsync restore --list\n"
+    assert err == f"gsync: no.txt is not in the trash\n  see what is: gsync restore --list --dir={trashed}\n"
     assert run("restore", "notes.txt", "--at=20261121T000000Z-62c09ab6")[0] == 4
 
 
@@ -496,13 +499,13 @@ def test_a_folder_that_was_never_kept_has_no_trash_and_gets_none(tmp_path: Path,
     ("word", "line"),
     [
         ("release", "released 412 deletions"),
-        ("pause", "paused; go on: gsync resume"),
+        ("pause", "paused; go on: gsync resume --dir=DIR"),
         ("resume", "going on"),
         ("scan", "2 names had changed"),
     ],
 )
 def test_an_order_is_given_and_told(world: World, run: Run, word: str, line: str) -> None:
-    assert run(word) == (0, "", f"{line}\n")
+    assert run(word) == (0, "", f"{line}\n".replace("DIR", str(world.folder)))
     assert world.controls.told == [word]
     assert objects(run, word)[0]["v"] == 1
 
@@ -537,10 +540,11 @@ def test_a_peer_that_does_not_stop_is_told_of(world: World, run: Run, monkeypatc
 
 @pytest.mark.parametrize("word", [word for word in LOOKING if word != "restore"])
 def test_where_no_peer_runs_the_command_to_start_one_is_told(tmp_path: Path, run: Run, word: str) -> None:
-    told = run(*WORDS.get(word, [word]))
     folder = tmp_path / "Shared"
-    wanted = f"gsync: no gsync runs in {folder}\n  start one: gsync <ip> <port> --dir={folder}\n"
-    assert told == (10, "", wanted)
+    (folder / ".gsync").mkdir(parents=True)
+    told = run(*WORDS.get(word, [word]))
+    start = f"start one, for this machine alone: gsync 127.0.0.1 9000 --dir={folder}"
+    assert told == (10, "", f"gsync: no gsync runs in {folder}\n  {start}\n")
 
 
 def test_the_command_to_start_it_again_names_the_tracker_of_before(world: World, run: Run) -> None:
@@ -548,7 +552,7 @@ def test_the_command_to_start_it_again_names_the_tracker_of_before(world: World,
     note(world.own_fd, TRACKER_NOTE, "192.0.2.10 9000")
     assert run("status")[2].splitlines()[1] == f"  start one: gsync 192.0.2.10 9000 --dir={world.folder}"
     note(world.own_fd, TRACKER_NOTE, "$(rm -rf ~) 9000")
-    assert run("status")[2].splitlines()[1] == f"  start one: gsync <ip> <port> --dir={world.folder}"
+    assert run("status")[2].splitlines()[1] == f"  start one: gsync 127.0.0.1 9000 --dir={world.folder}"
 
 
 def test_a_peer_that_was_killed_is_none(world: World, run: Run) -> None:
@@ -586,11 +590,43 @@ def test_the_folder_is_the_nearest_one_above_that_gsync_keeps(
     assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()][-1] == "photos/b.jpg"
 
 
-@pytest.mark.parametrize("path", ["..", "../x", "/etc/passwd", ".", "a/../..", ".gsync/lock", "a\nb"])
-def test_a_name_that_cannot_be_in_the_folder_is_refused(world: World, run: Run, path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("..", "is not in the folder"),
+        ("../x", "is not in the folder"),
+        ("/etc/passwd", "is not in the folder"),
+        (".", "is the folder itself"),
+        ("", "'' is no name"),
+        ("a/../..", "is not in the folder"),
+    ],
+)
+def test_a_name_outside_the_folder_is_refused_and_the_names_within_are_a_command_away(
+    world: World, run: Run, path: str, reason: str
+) -> None:
+    code, _, err = run("why", path)
+    what, advice = err.splitlines()
+    assert code == 2
+    assert reason in what
+    assert advice == f"  names are meant from {world.folder}; see which there are: gsync ls --dir={world.folder}"
+
+
+@pytest.mark.parametrize("path", [".gsync/lock", "a\nb"])
+def test_a_name_that_cannot_be_synced_is_refused(world: World, run: Run, path: str) -> None:
     code, _, err = run("why", path)
     assert code == 2
     assert err.splitlines()[1:] == ["  gsync why --help"]
+
+
+@pytest.mark.parametrize(("make", "what"), [(Path.touch, "is no directory"), (lambda _: None, "does not exist")])
+@pytest.mark.parametrize("word", [word for word in LOOKING if word != "shell"])
+def test_a_folder_that_is_none_is_not_to_be_started_in(
+    tmp_path: Path, run: Run, word: str, make: Callable[[Path], None], what: str
+) -> None:
+    make(tmp_path / "Shared")
+    code, _, err = run(*WORDS.get(word, [word]))
+    assert (code, err.splitlines()[0]) == (10, f"gsync: no gsync runs in {tmp_path / 'Shared'}: it {what}")
+    assert "start one" not in err
 
 
 def test_a_folder_that_was_never_kept_is_told(

@@ -19,14 +19,14 @@ from gsync.core.topology import DEFAULT_SHAPE, Shape, ShapeKind
 from gsync.errors import FolderUnusable
 
 
-def config(*options: str, folder: str = "/tmp") -> RunConfig:
+def config(*options: str, folder: str = "/tmp/Shared") -> RunConfig:
     words = parse(TEXT, ["192.0.2.1", "9000", f"--dir={folder}", *options], command="run")
     return run_config(words, resolve=lambda host: "192.0.2.2")
 
 
 def test_the_defaults_are_those_of_the_text() -> None:
     got = config()
-    assert (got.tracker, got.folder, got.port) == (Endpoint("192.0.2.1", 9000), Path("/tmp"), 0)
+    assert (got.tracker, got.folder, got.port) == (Endpoint("192.0.2.1", 9000), Path("/tmp/Shared"), 0)
     assert (got.once, got.may_start_tracker, got.verify_twice) == (False, True, False)
     assert (got.stall_s, got.fetches) == (10.0, 16)
     assert (got.sends, got.receives, got.limit_up, got.limit_down, got.max_delete) == (True, True, None, None, 0.25)
@@ -148,7 +148,7 @@ def test_an_option_says_who_the_neighbours_are_or_how_copies_are_kept(option: st
 
 
 def test_a_peer_that_knows_neighbours_needs_no_tracker() -> None:
-    words = parse(TEXT, ["--neighbours=ben.example:9001", "--dir=/tmp"], command="run")
+    words = parse(TEXT, ["--neighbours=ben.example:9001", "--dir=/tmp/Shared"], command="run")
     got = run_config(words, resolve=lambda host: "192.0.2.20")
     assert (got.tracker, got.overlay.neighbours) == (None, (Endpoint("192.0.2.20", 9001),))
 
@@ -164,11 +164,38 @@ def test_a_configuration_cannot_be_changed() -> None:
         config().port = 5  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("inside", [".", "..", "cli", "peer/../cli"])
+@pytest.mark.parametrize("inside", [".", "..", "../..", "../../..", "cli", "peer/../cli"])
 def test_the_folder_that_holds_the_running_code_is_refused_with_advice(inside: str) -> None:
     with pytest.raises(FolderUnusable, match="holds the running gsync") as error:
         folder_of(str(Path(gsync.__file__).parent / inside))
     assert "--dir=" in error.value.advice
+
+
+def test_a_folder_above_the_running_code_is_refused_too_because_subfolders_travel() -> None:
+    with pytest.raises(FolderUnusable, match="holds the running gsync"):
+        folder_of("/")
+
+
+@pytest.mark.parametrize("inside", ["", "lib/python3/site-packages", ".."])
+def test_the_environment_that_the_code_runs_in_is_refused_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: str
+) -> None:
+    monkeypatch.setattr("sys.prefix", str(tmp_path / "venv"))
+    with pytest.raises(FolderUnusable, match="holds the running gsync"):
+        folder_of(str(tmp_path / "venv" / inside))
+
+
+def test_without_an_environment_a_folder_beneath_the_systems_prefix_is_fine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.prefix", str(tmp_path))
+    monkeypatch.setattr("sys.base_prefix", str(tmp_path))
+    assert folder_of(str(tmp_path / "Shared")) == tmp_path / "Shared"
+
+
+def test_an_empty_folder_is_no_folder_and_not_the_working_directory() -> None:
+    with pytest.raises(UsageError, match="--dir names no folder"):
+        folder_of("")
 
 
 def test_a_link_to_the_running_code_is_refused_too(tmp_path: Path) -> None:

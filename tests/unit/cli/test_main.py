@@ -86,6 +86,16 @@ def test_a_word_that_is_no_command_is_answered_with_the_nearest_one(
     assert commands.called == []
 
 
+@pytest.mark.parametrize("word", ["192.0.2.10", "tracker.example", "::1"])
+def test_an_address_alone_is_answered_with_the_port_that_is_missing(
+    commands: Commands, capsys: pytest.CaptureFixture[str], word: str
+) -> None:
+    assert run_command([word]) == Exit.USAGE
+    told = f"gsync: {word} is where the tracker is; its port is missing\n  gsync {word} 9000\n"
+    assert capsys.readouterr().err == told
+    assert commands.called == []
+
+
 def test_no_word_at_all_is_answered_with_a_command_to_paste(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command([]) == Exit.USAGE
     assert "gsync 127.0.0.1 9000 --dir=DIR" in capsys.readouterr().err

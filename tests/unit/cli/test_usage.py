@@ -6,7 +6,18 @@ import pytest
 
 from gsync import __version__
 from gsync.cli.exits import UsageError
-from gsync.cli.usage import Told, choice_of, did_you_mean, endpoint_of, number_of, parse, port_of, rate_of, whole_of
+from gsync.cli.usage import (
+    Told,
+    aimed,
+    choice_of,
+    did_you_mean,
+    endpoint_of,
+    number_of,
+    parse,
+    port_of,
+    rate_of,
+    whole_of,
+)
 from gsync.core.names import Endpoint
 from gsync.errors import ConnectFailed
 
@@ -88,10 +99,34 @@ def test_docopt_prints_nothing_itself(capsys: pytest.CaptureFixture[str]) -> Non
         ("zzz", ["run", "tracker"], ""),
         ("", ["run"], ""),
         ("run", [], ""),
+        ("--bogus", ["--neighbours", "--ttr"], ""),
+        ("--neighbors", ["--neighbours", "--ttr"], "; did you mean '--neighbours'?"),
     ],
 )
 def test_a_hint_is_a_clause_or_nothing(word: str, known: list[str], clause: str) -> None:
     assert did_you_mean(word, known) == clause
+
+
+@pytest.mark.parametrize(
+    ("advice", "folder", "told"),
+    [
+        ("see what is: gsync ls", "/home/ann/Our files", "see what is: gsync ls --dir='/home/ann/Our files'"),
+        ("let it go: gsync release", "/a", "let it go: gsync release --dir=/a"),
+        (
+            "gsync conflicts keep (mine|theirs|both) 'a b'",
+            "/a",
+            "gsync conflicts keep (mine|theirs|both) 'a b' --dir=/a",
+        ),
+        ("see what is: gsync ls", None, "see what is: gsync ls"),
+        ("gsync ls --dir=/b", "/a", "gsync ls --dir=/b"),
+        ("gsync why --help", "/a", "gsync why --help"),
+        ("`gsync status` counts them", "/a", "`gsync status` counts them"),
+        ("gsync tracker 9000", "/a", "gsync tracker 9000"),
+        ("", "/a", ""),
+    ],
+)
+def test_a_command_to_paste_names_the_folder_that_was_named(advice: str, folder: str | None, told: str) -> None:
+    assert aimed(advice, folder) == told
 
 
 @pytest.mark.parametrize(("text", "port"), [("1", 1), ("80", 80), ("09000", 9000), ("65534", 65534), ("65535", 65535)])

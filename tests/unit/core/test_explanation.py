@@ -86,6 +86,11 @@ def test_what_a_disk_says_of_time_is_shown_whatever_it_is() -> None:
     assert "second 1000000000000000000000" in told(view(FileMeta(fingerprint=print_, version=V1))).here
 
 
+def test_of_a_link_elsewhere_nobody_is_told_to_have_it() -> None:
+    why = told(view(None, Offer(version=V2, sources=(), record=RECORD)))
+    assert why.elsewhere == "a link to 'there', version aaaaaaaa:2, as the tracker tells"
+
+
 def test_links_and_unread_files_and_renames_are_told() -> None:
     print_ = Fingerprint(size=1, mtime_ns=0, ctime_ns=1, inode=1, mode=0o777, kind=Kind.LINK)
     link = FileMeta(fingerprint=print_, version=V1, target="a\nb", moved_from=RelPath.parse("old.txt"))

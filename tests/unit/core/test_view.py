@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from gsync.core.model import FileMeta, Fingerprint, Kind, Offer, Record, Source, Tombstone
 from gsync.core.names import Endpoint, RelPath
@@ -103,6 +104,14 @@ def view(
 )
 def test_a_path_stands_in_one_way(seen: View, state: State) -> None:
     assert state_of(P, seen) is state
+
+
+@pytest.mark.parametrize("kind", [Kind.DIRECTORY, Kind.LINK])
+def test_a_directory_or_link_that_is_told_is_synced_although_nobody_is_told_to_have_it(kind: Kind) -> None:
+    record = Record(path=P, kind=kind, version=V2, target="x" if kind is Kind.LINK else "", size=0, mtime_ns=0)
+    here = replace(meta(V2, kind=kind, size=0, digest=""), target=record.target)
+    assert state_of(P, view(here, Offer(version=V2, sources=(), record=record), V1)) is State.SYNCED
+    assert state_of(P, view(here)) is State.LOCAL
 
 
 def test_a_conflict_copy_waits_for_a_person_wherever_else_it_is() -> None:
