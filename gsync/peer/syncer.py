@@ -257,7 +257,7 @@ class Syncer:
         planned = self._trees.plan(paths, self._policy(), pause=breathe)
         self._due.add(planned.again)
         self.outcomes.reconsidered(paths)
-        wanted = set()
+        wanted = set(planned.again)  # the next plan of these says whether they are
         works: list[LocalAction] = []
         for action in planned.actions:
             match action:
@@ -269,7 +269,7 @@ class Syncer:
                     self.outcomes.refused(action.path, action.reason)
                 case _:
                     works.append(action)
-        self._queue.discard(path for path in paths if path not in wanted and path not in planned.again)
+        self._queue.discard(path for path in paths if path not in wanted)
         if len(self._queue) or any(not isinstance(work, Adopt) for work in works):
             self.begin_round()
         if works:
