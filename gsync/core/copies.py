@@ -50,7 +50,7 @@ class CopyState(StrEnum):
     @property
     def answers(self) -> bool:
         """Whether a query is answered with such a copy."""
-        return self in {CopyState.OWNED, CopyState.VALID}
+        return self is CopyState.OWNED or self is CopyState.VALID
 
 
 class Mode(StrEnum):
@@ -65,12 +65,12 @@ class Mode(StrEnum):
     @property
     def sends_push(self) -> bool:
         """Whether its own changes are flooded."""
-        return self in {Mode.PUSH, Mode.HYBRID}
+        return self is Mode.PUSH or self is Mode.HYBRID
 
     @property
     def hears_push(self) -> bool:
         """Whether its copies heed what others flood."""
-        return self in {Mode.PUSH, Mode.HYBRID}
+        return self is Mode.PUSH or self is Mode.HYBRID
 
     @property
     def has_timers(self) -> bool:
@@ -80,7 +80,7 @@ class Mode(StrEnum):
     @property
     def asks(self) -> bool:
         """Whether an expired copy is asked about at once."""
-        return self in {Mode.PULL, Mode.HYBRID}
+        return self is Mode.PULL or self is Mode.HYBRID
 
 
 class Copy(Struct, frozen=True, kw_only=True):

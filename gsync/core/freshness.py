@@ -40,7 +40,8 @@ FALLBACKS: Final = 4
 
 _NOBODY: Final = "its time to refresh is over, and nobody who answers knows whether it is still the latest"
 
-_BEHIND: Final = frozenset({Order.SAME, Order.OLDER})
+_BEHIND: Final = (Order.SAME, Order.OLDER)
+_OLD: Final = (CopyState.INVALID, CopyState.DELETED)
 
 
 class Freshness(CopyTable):
@@ -142,11 +143,11 @@ class Freshness(CopyTable):
         by_path = {ruling.path: ruling for ruling in rulings}
         who = source, f"{source} says that it is the latest"  # one string for all of them
         for path in asked:
-            ruling = by_path.get(path, Ruling(path=path))
+            ruling = by_path.get(path) or Ruling(path=path)
             held = self._held[path]  # whatever replaces or drops a copy ends its poll
             if not (self._learn_newer(ruling, held, now) or self._renew(ruling, held, who, asked_at, now)):
                 self._stay_in_doubt(path, now)
-        return tuple(path for path in asked if self._held[path].state in {CopyState.INVALID, CopyState.DELETED})
+        return tuple(path for path in asked if self._held[path].state in _OLD)
 
     def unanswered(self, source: PeerName, *, now: float) -> None:
         """`source` cannot be asked, or did not answer: nothing is extended, others are asked, and it later."""
@@ -321,7 +322,8 @@ class Freshness(CopyTable):
         """Whether the ruling gives the copy more time, counted from the question: nobody knows what happened after the answer."""
         until = asked_at + self._shortened(ruling.ttr_s)
         known = self.known(ruling.path) or held.version
-        if not ruling.is_valid or until <= now or compare_vectors(known, held.version) not in _BEHIND:
+        is_latest = known is held.version or compare_vectors(known, held.version) in _BEHIND
+        if not ruling.is_valid or until <= now or not is_latest:
             return False
         if held.state is CopyState.VALID and held.until is not None and who[0] != held.origin:
             until = max(until, held.until)

@@ -71,12 +71,13 @@ class Timers:
     def fired(self, now: float, *, most: int = FIRED_MAX) -> list[RelPath]:
         """The paths that are due by `now`, in the order of their times, at most so many; their timers are gone."""
         due: list[RelPath] = []
-        self._pass_over()
-        while self._heap and self._heap[0][0] <= now and len(due) < most:
-            path = heapq.heappop(self._heap)[2]
-            del self._live[path]
-            due.append(path)
-            self._pass_over()
+        heap, live = self._heap, self._live
+        while heap and heap[0][0] <= now and len(due) < most:
+            entry = heapq.heappop(heap)
+            path = entry[2]
+            if live.get(path) is entry:
+                del live[path]
+                due.append(path)
         return due
 
     def _pass_over(self) -> None:

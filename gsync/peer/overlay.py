@@ -39,6 +39,9 @@ from gsync.wire.overlay import Digests, Hit, Invalidate, OnOverlayLink, PeerAt, 
 
 log = logging.getLogger(__name__)
 
+TICK_S: Final = 0.02
+"""Copies that expire within this time do so together: each by itself woke the loop thousands of times a second."""
+
 AWAY_S: Final = 5.0
 """So long nobody tells what changes before copies get timers of their own; a tracker that starts anew is back by then."""
 
@@ -155,7 +158,7 @@ class Overlay:
                 self.searches.answer_late()
                 due = self.fresh.next_due()
                 now = self._clock.monotonic()
-                self._news.wait(AWAY_S if due is None else min(max(due - now, 0.001), AWAY_S))
+                self._news.wait(AWAY_S if due is None else min(max(due - now, TICK_S), AWAY_S))
                 self._news.clear()
 
     @property

@@ -80,14 +80,22 @@ def _figure(bench: Workbench, cluster: Cluster, mode: str, without_mb: float) ->
 
 
 def _sync(cluster: Cluster, copies: int) -> None:
-    """Let one peer make the files, and another fetch them; both are stopped then."""
-    folder = cluster.folder("origin")
-    for number in range(copies):
-        if not number % _A_DIRECTORY:
-            (folder / f"directory-{number // _A_DIRECTORY:05}").mkdir()
-        (folder / f"directory-{number // _A_DIRECTORY:05}" / f"document-{number:08}.txt").write_text(f"{number}")
-    tracker = cluster.tracker("--quiet")
-    peers = [cluster.peer(name, tracker.port, "--no-tracker", "--quiet") for name in ("origin", "holder")]
+    """Let one peer make the files, and another fetch them; both are stopped then.
+
+    Each file is edited before the other comes: what was there before gsync has nobody who made it, and nobody to ask.
+    """
+    folder, tracker = cluster.folder("origin"), cluster.tracker("--quiet")
+    names = [f"directory-{number // _A_DIRECTORY:05}/document-{number:08}.txt" for number in range(copies)]
+    for name in names[::_A_DIRECTORY]:
+        (folder / name).parent.mkdir()
+    for name in names:
+        (folder / name).write_text("here")
+    origin = cluster.peer("origin", tracker.port, "--no-tracker", "--quiet")
+    _until_idle(cluster, origin)
+    for name in names:
+        (folder / name).write_text(f"edited: {name}")
+    _until_idle(cluster, origin)
+    peers = [origin, cluster.peer("holder", tracker.port, "--no-tracker", "--quiet")]
     settle(cluster, peers)
     for program in (*peers, tracker):
         program.stop()
