@@ -28,7 +28,7 @@ QUEUE_BYTES: Final = 8 * 1024 * 1024
 
 PING_S: Final = 10.0
 SILENCE_S: Final = 30.0
-"""A neighbour that says nothing to three Pings, or takes nothing for as long, is gone."""
+"""A neighbour of which nothing is heard is pinged; one that answers no Ping, or takes nothing for as long, is gone."""
 
 TOGETHER_BYTES: Final = 64 * 1024
 RECEIVE: Final = 64 * 1024
@@ -93,11 +93,23 @@ class OverlayLink:
                 messages += 1
                 if messages % _MESSAGES_A_BREATH == 0:
                     breathe()
-            with gevent.Timeout(SILENCE_S, Stalled(f"no word for {SILENCE_S:.0f} s")):
-                data = self._stream.receive(RECEIVE)
-            if not data:
-                raise ConnectionBroken("it ended the link")
-            frames.feed(data)
+            frames.feed(self._received())
+
+    def _received(self) -> bytes:
+        """What comes next. Who says nothing is asked for a word, however much we say: an honest listener need not speak."""
+        with gevent.Timeout(SILENCE_S, Stalled(f"no word for {SILENCE_S:.0f} s")):
+            while True:
+                try:
+                    with gevent.Timeout(PING_S) as patience:
+                        data = self._stream.receive(RECEIVE)
+                except gevent.Timeout as over:
+                    if over is not patience:
+                        raise
+                    self.say(Ping(id=0))
+                    continue
+                if not data:
+                    raise ConnectionBroken("it ended the link")
+                return data
 
     def _hear(self, message: OnOverlayLink, heard: Heard) -> None:
         self._counts[f"{tag(message)} heard"] += 1
@@ -113,8 +125,7 @@ class OverlayLink:
 
     def _speak(self) -> None:
         while True:
-            if not self._has_more.wait(PING_S):
-                self.say(Ping(id=0))
+            self._has_more.wait()
             self._has_more.clear()
             while self._queue:
                 together = bytearray()
