@@ -33,6 +33,7 @@ from msgspec.structs import replace
 
 from gsync.core.model import Record
 from gsync.core.names import PeerName, RelPath
+from gsync.core.pausing import Pause, paused
 from gsync.core.versions import Version
 
 
@@ -178,3 +179,7 @@ class CopyTable:
         """Whether a query is answered with the copy at `path`."""
         state = self.state(path)
         return state is not None and state.answers
+
+    def _held_now(self, pause: Pause) -> Iterator[tuple[RelPath, Held]]:
+        """Each copy that is still here when its turn comes."""
+        return ((path, held) for path, held in paused(tuple(self._held.items()), pause) if self._held.get(path) is held)

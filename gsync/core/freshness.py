@@ -10,7 +10,7 @@ Pure: time is an argument, randomness is given. The states and modes stand in `c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
 from gsync.core.backoff import Random
@@ -18,7 +18,7 @@ from gsync.core.copies import Copy, CopyState, CopyTable, Heard, Held, Mode, Rul
 from gsync.core.hearsay import Hearsay, disbelief
 from gsync.core.model import Record
 from gsync.core.names import PeerName, RelPath
-from gsync.core.pausing import Pause, no_pause, paused
+from gsync.core.pausing import Pause, no_pause
 from gsync.core.polls import POLL_MAX, PollBatch, Polls
 from gsync.core.timers import Timers
 from gsync.core.versions import Order, Version, compare_vectors, join
@@ -115,7 +115,7 @@ class Freshness(CopyTable):
             return Heard(is_news=False, state=self.state(record.path), reason=doubt)
         known = self.known(record.path)
         if known is not None and compare_vectors(record.version, known) in _BEHIND:
-            return Heard(is_news=False, state=self.state(record.path))
+            return Heard(is_news=self.hearsay.is_late_flood(record), state=self.state(record.path))
         self.hearsay.add(record.path, record.version if known is None else join((known, record.version)), record)
         changed = held is not None and self.mode.hears_push and self._overtake(record, held, now)
         return Heard(is_news=True, changed=changed, state=self.state(record.path))
@@ -258,10 +258,6 @@ class Freshness(CopyTable):
         """How many copies are being asked about, or wait for it."""
         return len(self._polls)
 
-    def _held_now(self, pause: Pause) -> Iterator[tuple[RelPath, Held]]:
-        """Each copy that is still here when its turn comes."""
-        return ((path, held) for path, held in paused(tuple(self._held.items()), pause) if self._held.get(path) is held)
-
     def _take(self, path: RelPath, held: Held, now: float) -> CopyState:
         """Put a new copy in the place of whatever stood there, and end all that was under way for that."""
         self._fetching.pop(path, None)
@@ -271,6 +267,8 @@ class Freshness(CopyTable):
         self._held[path] = held
         if known is None or compare_vectors(known, held.version) in _BEHIND:
             self.hearsay.forget(path)
+            if known not in (None, held.version) and held.state is CopyState.VALID:
+                self.hearsay.overtook_flood(path, held.version)
         else:
             self.hearsay.add(path, known)
             if heard is None or not self._overtake(heard, held, now):
@@ -315,6 +313,7 @@ class Freshness(CopyTable):
             known = self.known(record.path) or held.version
             if compare_vectors(record.version, known) not in _BEHIND:
                 self.hearsay.add(record.path, join((known, record.version)), record)
+                self.hearsay.overtook_flood(record.path, record.version)
         heard = self.hearsay.record(ruling.path)
         return heard is not None and self._overtake(heard, held, now)
 

@@ -18,14 +18,18 @@ from gsync.core.versions import Version, join
 HEARD_MAX: Final = 200_000
 """Paths of which something newer than here was heard, or that are not here."""
 
+UNFLOODED_MAX: Final = 1024
+"""Paths of which a newer version was found out by asking, and no flood was heard yet."""
+
 
 class Hearsay:
     """The highest version heard of each path."""
 
-    __slots__ = ("_heard",)
+    __slots__ = ("_heard", "_unflooded")
 
     def __init__(self, *, heard_max: int = HEARD_MAX) -> None:
         self._heard: Recent[RelPath, tuple[Version, Record | None]] = Recent(heard_max)
+        self._unflooded: Recent[RelPath, Version] = Recent(UNFLOODED_MAX)
 
     def __len__(self) -> int:
         return len(self._heard)
@@ -46,6 +50,17 @@ class Hearsay:
     def forget(self, path: RelPath) -> None:
         """What is here is as new as all that was heard."""
         self._heard.forget(path)
+
+    def overtook_flood(self, path: RelPath, version: Version) -> None:
+        """It was found out by asking: the flood that tells of it, which may be still to come, must not end here for that."""
+        self._unflooded[path] = version
+
+    def is_late_flood(self, record: Record) -> bool:
+        """Whether this is the first word of a flood about what was found out by asking."""
+        is_late = self._unflooded.get(record.path) == record.version
+        if is_late:
+            self._unflooded.forget(record.path)
+        return is_late
 
     def version(self, path: RelPath) -> Version | None:
         """The version that none that was heard of is newer than."""

@@ -71,6 +71,24 @@ def test_invalidation_without_comparing_versions() -> None:
     assert freshness.state(PATH) is CopyState.VALID
 
 
+def test_a_flood_that_ends_where_its_news_was_found_out_by_asking() -> None:
+    """Whoever asked a moment before still passes on what the neighbours behind him were not told; once."""
+    freshness = holder(Mode.HYBRID)
+    freshness.due(10.0)
+    freshness.judge([Ruling(path=PATH, newer=TWO)], source=ANNA, now=11.0)
+    assert [freshness.hear(TWO, now=12.0).is_news for _ in range(2)] == [True, False]
+
+
+def test_a_flood_that_ends_where_the_newest_was_got_before_it_came() -> None:
+    freshness = holder()
+    freshness.fetched(PATH, TWO.version, origin=ANNA, ttr_s=10.0, now=1.0)
+    assert [freshness.hear(TWO, now=2.0).is_news for _ in range(2)] == [True, False]
+    assert freshness.state(PATH) is CopyState.VALID
+    mine = replace(TWO, version=TWO.version.edited_by("h", 3), author="h")
+    freshness.own(PATH, mine.version, now=3.0)
+    assert not freshness.hear(mine, now=4.0).is_news
+
+
 def test_invalidation_accepted_from_anybody() -> None:
     """Only a version counts, and nobody but this peer makes this peer's versions."""
     freshness = holder()
