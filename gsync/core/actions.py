@@ -139,6 +139,8 @@ class Refuse(Struct, frozen=True, kw_only=True, gc=False):
     path: RelPath
     version: Version
     reason: str
+    until_s: float | None = None
+    """When, by the wall clock, a new plan says something else by itself; None: only once something has changed."""
 
 
 Action = Fetch | MakeDirectory | MakeLink | Remove | Bury | Adopt | Reassert | Relocate | Refuse

@@ -12,7 +12,7 @@ NEW (never agreed with anybody).
     a directory/link  SAME, OLDER             none
     a file            SAME                    Adopt, unless UNCHANGED
     a file            OLDER                   none: the others fetch ours
-    a file            NEWER, from the future  Refuse
+    a file            NEWER, from the future  Refuse, until its time has come
     a file            NEWER                   Fetch; what it displaces goes to the trash (UNCHANGED), to the trash, unseen (NEW), or
                                               is kept as a conflict copy (CHANGED)
 
@@ -50,7 +50,8 @@ def take_classic(
         case Order.SAME:
             return None if synced == here.version else Adopt(path=path, version=here.version)
         case Order.NEWER if offer.version.mtime_s > now_s + FUTURE_TOLERANCE_S:
-            return _refused(path, offer, _from_the_future(offer.version, now_s))
+            until_s = float(offer.version.mtime_s - FUTURE_TOLERANCE_S)
+            return _refused(path, offer, _from_the_future(offer.version, now_s), until_s=until_s)
         case Order.NEWER:
             displaced = _displaced(here, synced)
             return Fetch(path=path, offer=offer, expected=here, displaced=displaced, settles=settles)
@@ -69,8 +70,8 @@ def _displaced(here: FileMeta, synced: Version | None) -> Displaced:
     return Displaced.TRASH if synced == here.version else Displaced.CONFLICT_COPY
 
 
-def _refused(path: RelPath, offer: Offer, reason: str) -> Refuse:
-    return Refuse(path=path, version=offer.version, reason=reason)
+def _refused(path: RelPath, offer: Offer, reason: str, *, until_s: float | None = None) -> Refuse:
+    return Refuse(path=path, version=offer.version, reason=reason, until_s=until_s)
 
 
 def _from_the_future(version: Version, now_s: float) -> str:

@@ -49,6 +49,8 @@ class Outcomes:
         self.round = Tally()
         self.refusals: dict[RelPath, str] = {}
         """The offers that are left alone until a person does something about it, and why."""
+        self._until: dict[RelPath, float] = {}
+        self._next_until: float | None = None
         self.failures: list[GsyncError] = []
         self.failed: Counter[ev.Cause] = Counter()
 
@@ -93,11 +95,29 @@ class Outcomes:
         """These are being planned again: what was refused there may not be any more."""
         for path in paths:
             self.refusals.pop(path, None)
+            self._until.pop(path, None)
 
-    def refused(self, path: RelPath, reason: str) -> None:
-        """What is offered is nothing to be taken."""
+    def refused(self, path: RelPath, reason: str, *, until_s: float | None = None) -> None:
+        """What is offered is nothing to be taken; or not before `until_s`, by the wall clock."""
         self.refusals[path] = reason
-        self.skipped(path, None, ev.Cause.UNWANTED, reason, again=False)
+        if until_s is not None:
+            self._until[path] = until_s
+            self._next_until = until_s if self._next_until is None else min(until_s, self._next_until)
+        self.skipped(path, None, ev.Cause.UNWANTED, reason, again=until_s is not None)
+
+    def reconsider_at(self) -> float | None:
+        """When, by the wall clock, something that was refused should be planned again; or a little earlier."""
+        return self._next_until
+
+    def take_timely(self, now_s: float) -> list[RelPath]:
+        """What was refused until now, by the wall clock: to be planned again."""
+        if self._next_until is None or now_s < self._next_until:
+            return []
+        timely = [path for path, until_s in self._until.items() if until_s <= now_s]
+        for path in timely:
+            del self._until[path]
+        self._next_until = min(self._until.values(), default=None)
+        return timely
 
     def skipped(self, path: RelPath, source: Endpoint | None, cause: ev.Cause, reason: str, *, again: bool) -> None:
         """Say it once, not at each try."""

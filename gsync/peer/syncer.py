@@ -39,6 +39,9 @@ from gsync.storage.filesystem import Folder
 IN_FLIGHT: Final = 1024
 """Files between their first dial and the end of their batch: two full batches, so that the publisher never waits."""
 
+WALL_CLOCK_S: Final = 60.0
+"""Who waits for a time of the wall clock looks at it so often."""
+
 
 class Syncer:
     """The loop between what others have and the folder. `on_idle` is called each time all that can be done now is done.
@@ -226,6 +229,7 @@ class Syncer:
                 now = self._clock.monotonic()
                 if not self._paused:
                     self._due.add(self._works.take_due(now))
+                    self._due.add(self.outcomes.take_timely(self._clock.wall()))
                     self._plan_some()
                     self._start_fetches(tasks, now)
                 self._judge()
@@ -236,8 +240,15 @@ class Syncer:
                 self._wake.clear()
 
     def _patience_s(self, now: float) -> float | None:
-        times = [at for at in (self._queue.wakes_at(now), self._works.wakes_at()) if at is not None]
+        times = [
+            at for at in (self._queue.wakes_at(now), self._works.wakes_at(), self._timely_at(now)) if at is not None
+        ]
         return max(min(times) - now, 0.001) if times and not self._paused else None
+
+    def _timely_at(self, now: float) -> float | None:
+        """When to look at the wall clock for what was refused until some time; a person may set it meanwhile."""
+        at_s = self.outcomes.reconsider_at()
+        return None if at_s is None else now + min(max(at_s - self._clock.wall(), 0.0), WALL_CLOCK_S)
 
     def _plan_some(self) -> None:
         """Plan what has gathered, or a piece of it."""
@@ -266,7 +277,7 @@ class Syncer:
                     if self._queue.put(action):
                         self._events.tell(ev.FileStale(path=action.path))
                 case Refuse():
-                    self.outcomes.refused(action.path, action.reason)
+                    self.outcomes.refused(action.path, action.reason, until_s=action.until_s)
                 case _:
                     works.append(action)
         self._queue.discard(path for path in paths if path not in wanted)

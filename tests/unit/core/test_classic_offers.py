@@ -101,6 +101,7 @@ FUTURE = int(NOW.now_s) + FUTURE_TOLERANCE_S
                 path=PATH,
                 version=v(FUTURE + 1),
                 reason="its mtime is 121 s ahead of this machine's clock (at most 120 s may replace a file)",
+                until_s=FUTURE + 1 - FUTURE_TOLERANCE_S,
             ),
             id="from the future: never replaces a file",
         ),

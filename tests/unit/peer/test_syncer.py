@@ -12,6 +12,7 @@ from gevent.event import AsyncResult
 from gsync.core import schedule
 from gsync.core.actions import Displaced, Fetch
 from gsync.core.blocks import digest_of_bytes
+from gsync.core.classic_offers import FUTURE_TOLERANCE_S
 from gsync.core.model import FileMeta, Offer, Source, Tombstone
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.places import PER_SOURCE
@@ -27,7 +28,7 @@ from gsync.peer.due import SWEEPS_MAX
 from gsync.peer.fetcher import NotThere, Received
 from gsync.peer.intake import Content
 from gsync.peer.progress import PROGRESS_S
-from gsync.peer.syncer import IN_FLIGHT, Syncer
+from gsync.peer.syncer import IN_FLIGHT, WALL_CLOCK_S, Syncer
 from gsync.peer.trees import Trees
 from gsync.storage.downloads import Download, Outcome, Overtaken, Published, Unpublished
 from gsync.storage.memory import MemoryFolder
@@ -425,12 +426,35 @@ def test_an_offer_from_the_future_is_refused_and_said_once(room: Room) -> None:
     gevent.sleep(1)
     (skipped,) = room.heard.of(ev.FileSkipped)
     assert isinstance(skipped, ev.FileSkipped)
-    assert (skipped.path, skipped.source, skipped.again) == (A, None, False)
+    assert (skipped.path, skipped.source, skipped.again) == (A, None, True)
     assert room.names == ["b"]
     assert room.syncer.outcomes.refusals == {A: skipped.reason}
     room.directory({"b": offer(1)})
     gevent.sleep(1)
     assert room.syncer.outcomes.refusals == {}
+
+
+def test_what_was_refused_for_its_time_is_fetched_when_that_has_come(room: Room) -> None:
+    room.here("a", meta(mtime_s=5))
+    room.here("b", meta(mtime_s=5))
+    room.directory({"a": offer(WALL_S + FUTURE_TOLERANCE_S + 3000), "b": offer(WALL_S + FUTURE_TOLERANCE_S + 4000)})
+    gevent.sleep(2999)
+    assert room.names == []
+    gevent.sleep(2)
+    assert room.names == ["a"]
+    gevent.sleep(1000)
+    assert room.names == ["a", "b"]
+    assert room.syncer.outcomes.refusals == {}
+
+
+def test_a_clock_that_is_put_right_is_noticed_within_a_minute(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    room.here("a", meta(mtime_s=5))
+    room.directory({"a": offer(WALL_S + 10_000_000)})
+    gevent.sleep(1)
+    assert room.names == []
+    monkeypatch.setattr(room.world.clock, "wall", lambda: WALL_S + 10_000_000)
+    gevent.sleep(WALL_CLOCK_S)
+    assert room.names == ["a"]
 
 
 def test_where_a_directory_or_a_link_stands_nothing_is_fetched_for_nothing(room: Room) -> None:
