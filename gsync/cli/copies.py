@@ -17,7 +17,8 @@ from gsync.web.answers import Answer
 
 GET_TEXT: Final = f"""Fetch files from the best copy that a search finds, or from one peer; from the next one where that fails.
 
-In a folder on demand they stay, and are kept as others have them; of a directory all that is in it comes.
+A name may be a pattern, in quotes, or a directory: then all comes that is in it. In a folder on demand files stay, and are kept as
+others have them.
 
 Usage:
   gsync get <name>... [options]

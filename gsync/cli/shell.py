@@ -82,6 +82,7 @@ class Prompt(cmd.Cmd):
         self._run = run
         self._path_names = names
         self._options = list(options)
+        self._ends: list[str] = []
         self._words = [word for word in roof.COMMANDS if word not in NOT_AT_A_PROMPT]
 
     def cmdloop(self, intro: Any = None) -> None:
@@ -118,6 +119,15 @@ class Prompt(cmd.Cmd):
             self.ended = Exit.USAGE
         return False
 
+    def complete(self, text: str, state: int) -> Any:
+        """As usual, but that a word which is the only one left is ended with a blank, as in a shell."""
+        if not state:
+            super().complete(text, state)
+            self._ends = list(self.completion_matches or ())
+            if len(self._ends) == 1 and not self._ends[0].endswith("/"):
+                self._ends[0] += " "
+        return self._ends[state] if state < len(self._ends) else None
+
     def completenames(self, text: str, *_: Any) -> list[str]:
         """The commands that begin so."""
         return [word for word in (*self._words, "help", "quit") if word.startswith(text)]
@@ -152,7 +162,8 @@ def completed(line: str, begin: int, names: Iterable[str]) -> list[str]:
     start = _start_of_last_word(line)
     typed = line[start:].replace("\\", "")
     ends = {_up_to_slash(name, len(typed)) for name in names if name.startswith(typed)}
-    return sorted(escaped(end)[begin - start :] for end in ends)
+    # A directory that has something in it is offered as the way there alone; without the / it need not be typed.
+    return sorted(escaped(end)[begin - start :] for end in ends if f"{end}/" not in ends)
 
 
 def escaped(name: str) -> str:

@@ -30,6 +30,9 @@ MessageId = NewType("MessageId", str)
 QUERY_TTL: Final = 16
 """Hops of a query where nobody says otherwise; `random:4` of a thousand peers has a diameter below it."""
 
+IN_PATTERNS: Final = frozenset("*?[")
+"""A question that has one of these means all names that it matches, beside the one that is spelled so."""
+
 TTL_MAX: Final = 255
 """No overlay that a person builds is longer."""
 

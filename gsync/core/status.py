@@ -122,11 +122,9 @@ class Pending(Struct, frozen=True, kw_only=True):
 
     @property
     def _unrest(self) -> str:
-        if not self.has_tracker:
-            return "without a tracker nobody knows what the others have"
-        if not self.tracker_is_up:
+        if self.has_tracker and not self.tracker_is_up:
             return "the tracker does not answer, so nobody knows what the others have"
-        if not self.has_heard:
+        if self.has_tracker and not self.has_heard:
             return "the tracker has not told yet what the others have"
         if self.held:
             return f"{_count(self.held, 'deletion')} held back until `gsync release`"
@@ -154,6 +152,8 @@ class Pending(Struct, frozen=True, kw_only=True):
             return f"{_count(self.kept_back, 'edit')} here that a receive-only peer tells nobody"
         if self.untold:
             return f"{_count(self.untold, 'name')} here of which a classic tracker can tell nobody"
+        if not self.has_tracker:
+            return "without a tracker nobody knows what the others have"
         return ""
 
 

@@ -11,6 +11,7 @@ import socket
 
 import gevent.socket
 from gevent import monkey
+from gevent.hub import Hub
 
 from gsync.errors import ConfigError
 
@@ -22,6 +23,7 @@ def patch_sockets() -> None:
     """
     if monkey.is_module_patched("socket"):
         return
+    Hub.NOT_ERROR = (*Hub.NOT_ERROR, KeyboardInterrupt)  # Ctrl-C is no error of a loop, to be printed there
     for name in gevent.socket.__implements__:
         monkey.patch_item(socket, name, getattr(gevent.socket, name))
 

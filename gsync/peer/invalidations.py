@@ -104,7 +104,8 @@ class Invalidations:
             return
         if not said.seq:
             # It was not known here, or not to the planner. The origin may be gone: whoever tells of it probably has it.
-            self._offer(record, (source, Source(endpoint=link.endpoint, speaks_gsync=True, speaks_native=True)))
+            teller = Source(endpoint=link.endpoint, speaks_gsync=True, speaks_native=True)
+            self._offer(record, (source,) if teller.endpoint == source.endpoint else (source, teller))
         elif verdict.is_news:
             self._offer(record, (source,))
 

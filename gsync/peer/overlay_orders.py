@@ -12,27 +12,24 @@ from typing import Final
 
 import gevent
 
-from gsync.core.blocks import digest_of_bytes
 from gsync.core.copies import CopyState, Mode
-from gsync.core.flood import QUERY_TTL, TTL_MAX, by_preference
+from gsync.core.flood import IN_PATTERNS, QUERY_TTL, TTL_MAX, by_preference
 from gsync.core.hits import CopySeen, FoundCopy, Got, OverlaySeen, Refreshed
 from gsync.core.model import Kind, Source
 from gsync.core.names import Endpoint, PeerName, RelPath
 from gsync.core.topology import Shape
 from gsync.core.versions import Order, Version, compare_vectors
-from gsync.errors import ConfigError, ProtocolError, StorageError, TransportError, UnknownName, WrongContent
+from gsync.errors import ConfigError, UnknownName
 from gsync.net.clock import Clock
 from gsync.peer.applier import Applier
 from gsync.peer.demand import Demand, Freer
-from gsync.peer.link import Use, answer_to
+from gsync.peer.elsewhere import Elsewhere
 from gsync.peer.links import Links
 from gsync.peer.overlay import Overlay
 from gsync.peer.searches import HeardOf
 from gsync.peer.trees import Trees
 from gsync.storage.downloads import Adjustment, Published
-from gsync.storage.outputs import output_path, write_output
-from gsync.storage.workers import Pool, Workers
-from gsync.wire.native import Block, Get, Want
+from gsync.storage.workers import Workers
 
 GET_WAIT_S: Final = 2.0
 SETTLE_S: Final = 0.25
@@ -43,9 +40,6 @@ GET_S: Final = 3600.0
 
 LOOK_S: Final = 1.0
 """How often it is looked whether a fetch that is waited for has failed."""
-
-OUTPUT_MAX: Final = 64 * 1024 * 1024
-"""What is written elsewhere than into the folder is held in memory until its digest was compared."""
 
 ANSWER_S: Final = 5.0
 """How long the answers to a refresh are waited for."""
@@ -72,8 +66,7 @@ class OverlayOrders:
         self._overlay = overlay
         self._trees = trees
         self._applier = applier
-        self._links = links
-        self._workers = workers
+        self._elsewhere = Elsewhere(links=links, workers=workers)
         self._clock = clock
         self._failure = failure
         self._demand = demand
@@ -96,13 +89,25 @@ class OverlayOrders:
         return (self._shown(found) for found in overlay.searches.search(pattern, ttl=ttl, wait_s=wait_s))
 
     def get(self, names: Sequence[RelPath], *, holder: PeerName | None = None, output: str = "") -> Iterator[Got]:
-        """Fetch each from the best that has it, or from `holder`; into the folder, or to `output`."""
+        """Fetch each from the best that has it, or from `holder`; into the folder, or to `output`.
+
+        A pattern means all that a search finds; a directory, into the folder, all that is in it.
+        """
         overlay = self._required()
+        meant = [path for name in names for path in self._matching(overlay, name)]
         if output:
-            self._workers.run(Pool.DISK, output_path, output, names)  # before anything travels
-        if output or not self._demand.is_on:
-            return (self._get(overlay, name, holder, output, names) for name in names)
-        return self._get_wished(overlay, self._demand.beneath(names), holder)
+            self._elsewhere.require(output, meant)
+            return (self._get(overlay, name, holder, output, meant) for name in meant)
+        inner = self._demand.beneath(meant)
+        if self._demand.is_on:
+            return self._get_wished(overlay, inner, holder)
+        named = frozenset(meant)  # what is only in a directory is not asked about if it is as it was offered
+        return (
+            self._get(overlay, name, holder, "", inner)
+            if name in named or (here := self._as_offered(name)) is None
+            else here
+            for name in inner
+        )
 
     def free(self, names: Sequence[RelPath]) -> Iterator[Got]:
         """Let go what is here of these names, here and nowhere else; refused where a folder is not kept on demand."""
@@ -184,22 +189,47 @@ class OverlayOrders:
             raise ConfigError("this gsync has no neighbours to ask: it was not started with an overlay")
         return self._overlay
 
+    def _matching(self, overlay: Overlay, name: RelPath) -> list[RelPath]:
+        """The name itself, unless it is a pattern and nothing is called so."""
+        if not IN_PATTERNS & set(name) or name in self._trees.local or name in self._trees.remote:
+            return [name]
+        found = overlay.searches.search(str(name), ttl=TTL_MAX, wait_s=GET_WAIT_S)
+        return sorted({one.record.path for one in found}) or [name]
+
     def _get(
         self, overlay: Overlay, name: RelPath, holder: PeerName | None, output: str, names: Sequence[RelPath]
     ) -> Got:
         found = self._best(overlay, name, holder)
-        if not found:
+        if output and found:
+            return self._elsewhere.get(found, output, names)
+        if found:
+            return self._here(name, found[0].record.version) or self._get_here(overlay, found)
+        if not self._is_directory(name):
             who = f"{holder} does not answer with it" if holder else "nobody who answers has it"
             return Got(path=name, reason=who)
-        best = found[0]
-        if output:
-            return self._get_elsewhere(found, self._workers.run(Pool.DISK, output_path, output, names, name))
-        if best.source is None:
-            return Got(path=name, size=best.record.size)
-        return self._get_here(overlay, found)
+        if output or name not in self._trees.local:
+            return Got(path=name, reason="it is a directory: name the files in it")
+        return Got(path=name)
+
+    def _here(self, name: RelPath, version: Version) -> Got | None:
+        """It is here already, if it is, at this version or a newer one."""
+        meta = self._trees.local.get(name)
+        if meta is None or compare_vectors(meta.version, version) not in (Order.SAME, Order.NEWER):
+            return None
+        return Got(path=name, size=meta.fingerprint.size)
+
+    def _as_offered(self, name: RelPath) -> Got | None:
+        offer = self._trees.remote.get(name)
+        return None if offer is None else self._here(name, offer.version)
+
+    def _is_directory(self, name: RelPath) -> bool:
+        meta, offer = self._trees.local.get(name), self._trees.remote.get(name)
+        record = offer.record if offer is not None else None
+        return Kind.DIRECTORY in (meta and meta.kind, record and record.kind)
 
     def _get_wished(self, overlay: Overlay, names: Sequence[RelPath], holder: PeerName | None) -> Iterator[Got]:
         """All of them are wanted at once, and told of one by one."""
+        here = {name for name in names if name in self._trees.local}
         self._demand.wish(names)
         try:
             self._replan(list(names))
@@ -208,8 +238,8 @@ class OverlayOrders:
                 if holder is not None or offer is None or offer.is_deletion or not offer.sources:
                     yield self._get(overlay, name, holder, "", names)
                 else:
-                    is_here = name in self._trees.local
-                    yield self._await(overlay, name, offer.version, None if is_here else self._called(offer.sources[0]))
+                    source = None if name in here else self._called(offer.sources[0])
+                    yield self._await(overlay, name, offer.version, source)
         finally:
             self._demand.unwish(names)
             self._replan(list(names))  # what nobody waits for any more is not fetched
@@ -233,7 +263,7 @@ class OverlayOrders:
         found: list[HeardOf] = []
         until = self._clock.monotonic() + GET_WAIT_S
         for one in overlay.searches.search(str(name), ttl=TTL_MAX, wait_s=GET_WAIT_S):
-            if holder is None or one.holder == holder:
+            if one.record.path == name and holder in (None, one.holder):
                 until = min(until, self._clock.monotonic() + SETTLE_S)
                 found.append(one)
             if found and self._clock.monotonic() >= until:
@@ -264,38 +294,6 @@ class OverlayOrders:
         finally:
             overlay.let_go(path, changed)
         return Got(path=path, holder=holder, reason=f"it did not come within {GET_S:.0f} s")
-
-    def _get_elsewhere(self, found: Sequence[HeardOf], output: str) -> Got:
-        reason = "it is here only, in the folder"
-        for one in found:
-            if one.source is None:
-                continue
-            try:
-                content = self._content(one)
-                self._workers.run(Pool.DISK, write_output, output, content)
-            except StorageError as error:
-                return Got(path=one.record.path, holder=one.holder, reason=str(error))
-            except (TransportError, ProtocolError) as error:  # the next one may do better
-                reason = str(error)
-                continue
-            return Got(path=one.record.path, holder=one.holder, size=len(content), output=output)
-        return Got(path=found[0].record.path, holder=found[0].holder, reason=reason)
-
-    def _content(self, one: HeardOf) -> bytes:
-        record = one.record
-        assert one.source is not None
-        if record.kind is not Kind.FILE or record.size > OUTPUT_MAX:
-            raise StorageError("only files up to 64 MiB are written elsewhere; get it into the folder")
-        with self._links.link(one.source.endpoint, Use.SMALL) as link:
-            id_ = link.next_id()
-            link.ask(Get(id=id_, wants=[Want(p=str(record.path), d=record.digest)]))
-            block = answer_to(id_, link.next(), Block)
-            if block.gone or block.body != record.size:
-                raise WrongContent("it has not this content any more")
-            content = link.body(record.size)
-        if digest_of_bytes(content) != record.digest:
-            raise WrongContent("what it sent has another digest")
-        return content
 
     def _refreshed(self, overlay: Overlay, paths: Sequence[RelPath]) -> Iterator[Refreshed]:
         until = self._clock.monotonic() + ANSWER_S

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from fnmatch import translate
 from typing import Final
 
 from msgspec import Struct
 
 from gsync.core.copies import Copy, CopyState, Mode
+from gsync.core.flood import IN_PATTERNS
 from gsync.core.freshness import Freshness
 from gsync.core.model import Kind, Record
 from gsync.core.names import PeerName, RelPath
@@ -171,19 +173,20 @@ class Standings:
         return self._fresh.mode.hears_push and not self._tells_changes()
 
     def _named(self, question: str) -> Iterator[Standing]:
-        if not set("*?[") & set(question):
-            try:
-                found = self.of(RelPath.parse(question))
-            except NameRefused:
-                return
+        """A name is found as it stands, whatever letters it has; one that could be a pattern is also taken for one."""
+        with suppress(NameRefused):
+            found = self.of(RelPath.parse(question))
             if found is not None:
                 yield found
+        if not IN_PATTERNS & set(question):
             return
         matches = re.compile(translate(question)).match
         for number, path in enumerate(tuple(self._trees.local), 1):
             # Without a slash it means names in any directory, as a person expects.
-            if matches(path if "/" in question else path.rpartition("/")[2]) and (found := self.of(path)) is not None:
-                yield found
+            if path != question and matches(path if "/" in question else path.rpartition("/")[2]):
+                found = self.of(path)
+                if found is not None:
+                    yield found
             if not number % NAMES_A_BREATH:
                 breathe()
 

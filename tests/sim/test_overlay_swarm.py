@@ -212,6 +212,53 @@ def test_nobody_gets_what_nobody_has_and_the_reason_is_told(tmp_path: Path) -> N
         assert got.reason == "p07 does not answer with it"
 
 
+def test_what_is_here_already_is_not_fetched_again(tmp_path: Path) -> None:
+    with linked(tmp_path, "line", 2) as (_, machines, _):
+        (first,), (second,) = list(orders(machines[1]).get([SONG])), list(orders(machines[1]).get([SONG]))
+        assert (first.holder, first.reason) == (name(0), "")
+        assert (second.holder, second.size, second.reason) == (None, 2, "")
+
+
+def test_a_name_that_could_be_a_pattern_is_found_as_it_is_spelled_too(tmp_path: Path) -> None:
+    with linked(tmp_path, "line", 2) as (swarm, machines, _):
+        machines[0].folder.put("a[1].txt", b"odd")
+        machines[0].folder.put("a1.txt", b"even")
+        swarm.rest(5)
+        assert {hit.record.path for hit in search(machines[1], "a[1].txt")} == {"a[1].txt", "a1.txt"}
+        assert {hit.record.path for hit in search(machines[1], "a[1].txt") if hit.record.size == 3} == {"a[1].txt"}
+        here = orders(machines[1])
+        assert [got.path for got in here.get([RelPath.parse("a[1].txt")])] == ["a1.txt", "a[1].txt"]
+        assert machines[1].files() == {"a[1].txt": b"odd", "a1.txt": b"even"}
+
+
+def test_a_pattern_gets_all_that_it_matches_and_a_directory_is_not_written_elsewhere(tmp_path: Path) -> None:
+    with linked(tmp_path, "line", 2) as (swarm, machines, _):
+        for path in ("photos/1.jpg", "photos/2.jpg", "photos/b/3.jpg"):
+            machines[0].folder.put(path, b"pic")
+        swarm.rest(5)
+        here = orders(machines[1])
+        jpgs = RelPath.parse("photos/*.jpg")
+        (tmp_path / "out").mkdir()
+        got = list(here.get([jpgs], output=str(tmp_path / "out")))
+        assert [(one.path, one.reason) for one in got] == [(f"photos/{n}.jpg", "") for n in ("1", "2", "b/3")]
+        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["1.jpg", "2.jpg", "3.jpg"]
+        with pytest.raises(ConfigError, match="no directory, and there are 3 names"):
+            here.get([jpgs], output=str(tmp_path / "one"))
+        assert [one.holder for one in here.get([jpgs])] == [name(0)] * 3
+        assert set(machines[1].files()) == {"photos/1.jpg", "photos/2.jpg", "photos/b/3.jpg"}
+        again = list(here.get([RelPath.parse("photos")]))
+        assert [(one.path, one.holder, one.reason) for one in again] == [(one.path, None, "") for one in got]
+        (refused,) = here.get([RelPath.parse("photos")], output=str(tmp_path / "out"))
+        assert refused.reason == "it is a directory: name the files in it"
+
+
+def test_a_neighbour_who_made_what_he_tells_of_is_one_holder_not_two(tmp_path: Path) -> None:
+    with linked(tmp_path, "line", 2, mode=Mode.HYBRID) as (swarm, machines, _):
+        swarm.wait_until(lambda: machines[1].files() == {"song.mp3": b"la"}, within_s=60)
+        offer = machines[1].overlay._trees.remote[SONG]
+        assert len(offer.sources) == len({source.endpoint for source in offer.sources})
+
+
 def test_what_is_got_elsewhere_does_not_come_into_the_folder(tmp_path: Path) -> None:
     with linked(tmp_path, "line", 2) as (_, machines, _):
         (got,) = orders(machines[1]).get([SONG], output=str(tmp_path / "mine.mp3"))

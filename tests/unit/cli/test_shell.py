@@ -90,6 +90,21 @@ def test_commands_and_their_words_are_completed() -> None:
     assert "peers" in world.complete("help p")
 
 
+def test_the_only_word_left_is_ended_and_a_directory_goes_on() -> None:
+    prompt = World().prompt
+    assert [prompt.complete("pau", state) for state in (0, 1)] == ["pause ", None]
+    assert [prompt.complete("res", state) for state in (0, 1, 2)] == ["restore", "resume", None]
+    assert prompt.complete("zzz", 0) is None
+    prompt.completenames = lambda text, *_: ["photos/"]  # type: ignore[method-assign]
+    assert prompt.complete("ph", 0) == "photos/"
+
+
+def test_a_directory_is_offered_as_the_way_to_what_is_in_it() -> None:
+    names = ["empty", "photos", "photos/c.jpg", "photos2"]
+    assert completed("ls ph", 3, names) == ["photos/", "photos2"]
+    assert completed("ls e", 3, names) == ["empty"]
+
+
 def test_names_are_completed_a_directory_at_a_time() -> None:
     world = World()
     assert world.complete("ls p") == ["photos/"]

@@ -10,9 +10,11 @@ from gsync.core.status import Pending
 NOTHING = Pending(tracker_is_up=True, same_directory=True)
 
 IN_ORDER = [
-    ({"has_tracker": False}, "without a tracker nobody knows what the others have"),
-    ({"tracker_is_up": False}, "the tracker does not answer, so nobody knows what the others have"),
-    ({"has_heard": False}, "the tracker has not told yet what the others have"),
+    (
+        {"has_tracker": True, "tracker_is_up": False},
+        "the tracker does not answer, so nobody knows what the others have",
+    ),
+    ({"has_tracker": True, "has_heard": False}, "the tracker has not told yet what the others have"),
     ({"held": 412}, "412 deletions held back until `gsync release`"),
     ({"paused": True}, "paused until `gsync resume`"),
     ({"to_look_at": 1}, "1 name to look at"),
@@ -27,6 +29,7 @@ IN_ORDER = [
     ({"unusable": 1, "refusal": "'..': no name"}, "1 name of others that no file here may have ('..': no name)"),
     ({"kept_back": 2}, "2 edits here that a receive-only peer tells nobody"),
     ({"untold": 2}, "2 names here of which a classic tracker can tell nobody"),
+    ({"has_tracker": False}, "without a tracker nobody knows what the others have"),
     ({"same_directory": False}, "the tracker's directory differs from this folder"),
 ]
 
@@ -41,7 +44,9 @@ def test_each_cause_is_told_in_words(change: dict[str, object], reason: str) -> 
     assert replace(NOTHING, **change).reason == reason  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("change", [{"refused": 1}, {"unusable": 1}, {"kept_back": 1}, {"untold": 1}], ids=str)
+@pytest.mark.parametrize(
+    "change", [{"refused": 1}, {"unusable": 1}, {"kept_back": 1}, {"untold": 1}, {"has_tracker": False}], ids=str
+)
 def test_what_no_waiting_mends_is_stuck_once_nothing_else_goes_on(change: dict[str, int]) -> None:
     assert replace(NOTHING, **change).is_stuck  # type: ignore[arg-type]
     assert not replace(NOTHING, **change, to_fetch=1).is_stuck  # type: ignore[arg-type]

@@ -55,3 +55,21 @@ except ConfigError as error:
     print("refused")
 """
     assert told_by_a_fresh_process(program) == answer
+
+
+INTERRUPTED = """
+import os, signal, sys
+from gsync.net.patching import patch_sockets
+patch_sockets()
+import gevent
+sys.stderr = sys.stdout
+gevent.spawn(os.kill, os.getpid(), signal.SIGINT)
+try:
+    gevent.sleep(10)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_ctrl_c_reaches_whoever_waits_and_prints_nothing() -> None:
+    assert told_by_a_fresh_process(INTERRUPTED) == "interrupted"
