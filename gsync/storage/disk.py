@@ -59,8 +59,10 @@ class DiskFolder:
         self._umask = _umask()
         self._lister = Lister(self._root_fd)
         self._looking = Looking(self._root_fd)
-        self._staging = StagingFolder(self._own.staging_fd, random_hex=random_hex)
-        self._trash = Trash(self._own.trash_fd, wall_clock=wall_clock, random_hex=random_hex)
+        self._staging = StagingFolder(self._own.staging_fd, random_hex=random_hex, renew=self._own.renew_staging)
+        self._trash = Trash(
+            self._own.trash_fd, wall_clock=wall_clock, random_hex=random_hex, renew=self._own.renew_trash
+        )
         self._durability = Durability(self._root_fd, monotonic=monotonic)
         self._naming = Naming(
             self._root_fd,
@@ -129,15 +131,21 @@ class DiskFolder:
         try:
             here = os.fstat(self._root_fd)
             there = os.stat(self._path)
-            marker_stands = self._own.marker_stands()
+            own_stands = self._own.stands()
         except (FileNotFoundError, NotADirectoryError) as error:
             raise FolderUnusable(f"the folder {self._path} is gone: {error.strerror}") from error
         except OSError as error:  # the disk does not answer now: nothing is known, and nothing concluded
             raise storage_error(error, "the folder") from error
         if (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino):
             raise FolderUnusable(f"{self._path} is another folder now", advice="Start gsync again to sync that one.")
-        if not marker_stands:
-            raise FolderUnusable(f"{OWN_FOLDER!r} in {self._path} is gone or was replaced", advice="Start gsync again.")
+        if not own_stands:
+            raise FolderUnusable(
+                f"{OWN_FOLDER!r} in {self._path}, or its lock or marker, was deleted or replaced while gsync ran",
+                advice="No file of yours was touched. Start gsync again: it makes them anew.",
+            )
+        with translating(OWN_FOLDER):
+            self._own.renew_staging()
+            self._own.renew_trash()
 
     def require_space(self, count: int) -> None:
         with translating("the folder"):

@@ -111,7 +111,10 @@ class Naming:
             try:
                 renames.put_new(spot, out)
             except FileNotFoundError:
-                return None
+                if lstat(spot) is None:
+                    return None
+                self._staging.renew()  # what is gone is where it should go
+                renames.put_new(spot, out)
             self._parents.note_change(path)
             status = lstat(out)
             if status is not None and stat.S_ISDIR(status.st_mode):  # it came between look and rename

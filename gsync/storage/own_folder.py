@@ -12,6 +12,9 @@
 
 A marker that names another inode lies in a *copy* of a folder (or in one restored from a backup): it gets a new id, so
 that the copy does not speak with the original's voice. Refuses to follow links: somebody may have planted them.
+
+A person may delete or move away any of it while gsync runs. Staging and trash are made anew then; without the marker or the lock
+nobody can say any more that this is the folder that was opened, and that nobody else is in it: `stands` says so.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ import json
 import os
 import stat
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -53,6 +56,7 @@ class OwnFolder:
     fd: int
     staging_fd: int
     trash_fd: int
+    lock_fd: int
     root_id: str
     _stack: ExitStack = field(repr=False)
 
@@ -70,9 +74,10 @@ class OwnFolder:
     @classmethod
     def _opened(cls, stack: ExitStack, root_fd: int, *, random_hex: RandomHex) -> OwnFolder:
         fd = _open_directory(stack, OWN_FOLDER, dir_fd=root_fd)
-        _take_lock(stack, fd)
+        lock_fd = _take_lock(stack, fd)
         opened = cls(
             fd=fd,
+            lock_fd=lock_fd,
             staging_fd=_open_directory(stack, STAGING, dir_fd=fd),
             trash_fd=_open_directory(stack, TRASH, dir_fd=fd),
             root_id=_root_id(fd, root_inode=os.fstat(root_fd).st_ino, random_hex=random_hex),
@@ -82,10 +87,18 @@ class OwnFolder:
         os.fsync(root_fd)
         return opened
 
-    def marker_stands(self) -> bool:
-        """Whether the marker is there and says what it said. Raises OSError where it cannot be told now."""
+    def stands(self) -> bool:
+        """Whether the marker says what it said, and the lock is the one that we hold. Raises OSError where it cannot be told."""
         marker = _read_marker(self.fd)
-        return marker is not None and marker[0] == self.root_id
+        return marker is not None and marker[0] == self.root_id and _is_at(self.lock_fd, LOCK, dir_fd=self.fd)
+
+    def renew_staging(self) -> bool:
+        """Make staging anew where it was taken away; whether it was. Raises OSError."""
+        return _renewed(self.staging_fd, STAGING, dir_fd=self.fd)
+
+    def renew_trash(self) -> bool:
+        """The same for the trash."""
+        return _renewed(self.trash_fd, TRASH, dir_fd=self.fd)
 
     def close(self) -> None:
         """Release the descriptors, and with them the lock."""
@@ -128,7 +141,31 @@ def _open_directory(stack: ExitStack, name: str, *, dir_fd: int) -> int:
     return fd
 
 
-def _take_lock(stack: ExitStack, own_fd: int) -> None:
+def _is_at(fd: int, name: str, *, dir_fd: int) -> bool:
+    """Whether what is open as `fd` still has that name."""
+    try:
+        there = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(there, os.fstat(fd))
+
+
+def _renewed(fd: int, name: str, *, dir_fd: int) -> bool:
+    """Whether the directory open as `fd` was not `name` any more: then it is now, and the number of the descriptor stays."""
+    if _is_at(fd, name, dir_fd=dir_fd):
+        return False
+    with suppress(FileExistsError):
+        os.mkdir(name, 0o700, dir_fd=dir_fd)
+    new = os.open(name, _DIRECTORY, dir_fd=dir_fd)
+    try:
+        os.dup2(new, fd, inheritable=False)
+    finally:
+        os.close(new)
+    os.fsync(dir_fd)
+    return True
+
+
+def _take_lock(stack: ExitStack, own_fd: int) -> int:
     fd = _open_file(LOCK, os.O_RDWR | os.O_CREAT, dir_fd=own_fd)
     stack.callback(os.close, fd)
     try:
@@ -143,6 +180,7 @@ def _take_lock(stack: ExitStack, own_fd: int) -> None:
         raise _unusable(f"it cannot be locked: {error.strerror}") from error
     os.ftruncate(fd, 0)
     os.pwrite(fd, f"{os.getpid()}\n".encode("ascii"), 0)
+    return fd
 
 
 def _root_id(own_fd: int, *, root_inode: int, random_hex: RandomHex) -> str:

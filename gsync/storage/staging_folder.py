@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
 from gsync.core.model import Fingerprint
-from gsync.errors import PathRefused
+from gsync.errors import PathRefused, StorageError
 from gsync.storage import leases
 from gsync.storage.files import DiskFile, DiskStaged, fingerprint_of, require_space
 from gsync.storage.filesystem import TARGET_MAX_BYTES
@@ -31,10 +32,14 @@ _WRITE: Final = os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class StagingFolder:
-    """The names in staging, by its descriptor (which stays its owner's)."""
+    """The names in staging, by its descriptor (which stays its owner's).
 
-    def __init__(self, fd: int, *, random_hex: RandomHex) -> None:
+    `renew` makes the descriptor lead to staging again where a person took that away, and says whether it was so.
+    """
+
+    def __init__(self, fd: int, *, random_hex: RandomHex, renew: Callable[[], bool] = lambda: False) -> None:
         self.fd = fd
+        self._renew = renew
         self._random_hex = random_hex
         self._names: list[str] = []
         self._room = 0
@@ -51,14 +56,14 @@ class StagingFolder:
         """A new, empty file."""
         name = self._free_name()
         with translating("staging"):
-            return DiskStaged(os.open(name, _NEW, 0o600, dir_fd=self.fd), name=name)
+            return DiskStaged(self._made(name, 0o600), name=name)
 
     def stage_content(self, content: bytes, *, mtime_ns: int, mode: int) -> tuple[DiskStaged, Fingerprint]:
         """A file that is finished, made with as few calls as can be: a first sync comes through here file by file."""
         name = self._free_name()
         with translating(name):
             self._take_room(len(content))
-            fd = os.open(name, _NEW, mode, dir_fd=self.fd)
+            fd = self._made(name, mode)
             try:
                 rest = content
                 while rest:
@@ -114,11 +119,25 @@ class StagingFolder:
             except FileNotFoundError:
                 return
 
+    def renew(self) -> None:
+        """Make staging anew where a person deleted it. Raises StorageError."""
+        try:
+            self._renew()
+        except OSError as error:  # not a file that vanished: nothing was learnt of any
+            raise StorageError(f"staging was deleted, and cannot be made anew: {error.strerror}") from error
+
     def _free_name(self) -> str:
         if not self._names:  # randomness costs as much for one as for many
             digits = self._random_hex(_NAME_BYTES * _NAMES_AT_ONCE)
             self._names = [digits[at : at + 2 * _NAME_BYTES] for at in range(0, len(digits), 2 * _NAME_BYTES)]
         return self._names.pop()
+
+    def _made(self, name: str, mode: int) -> int:
+        try:
+            return os.open(name, _NEW, mode, dir_fd=self.fd)
+        except FileNotFoundError:
+            self.renew()
+            return os.open(name, _NEW, mode, dir_fd=self.fd)
 
     def _take_room(self, count: int) -> None:
         if count > self._room:

@@ -90,10 +90,21 @@ class _OpenBox(Struct, frozen=True):
 
 
 class Trash:
-    """The trash on the real disk, by its descriptor (which stays its owner's). Raises OSError."""
+    """The trash on the real disk, by its descriptor (which stays its owner's). Raises OSError.
 
-    def __init__(self, fd: int, *, wall_clock: Callable[[], float], random_hex: RandomHex) -> None:
+    `renew` makes the descriptor lead to the trash again where a person took that away, and says whether it was so.
+    """
+
+    def __init__(
+        self,
+        fd: int,
+        *,
+        wall_clock: Callable[[], float],
+        random_hex: RandomHex,
+        renew: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._fd = fd
+        self._renew = renew
         self._wall_clock = wall_clock
         self._random_hex = random_hex
         self._open: dict[Worth, _OpenBox] = {}
@@ -101,12 +112,14 @@ class Trash:
 
     def put(self, source: Spot, path: RelPath, *, worth: Worth) -> str:
         """Move `source` into a box under the name `path`; returns the box's name."""
-        box = self._box(worth)
-        if not self._put(source, box, path):
+        try:
+            return self._put_in_box(source, path, worth)
+        except FileNotFoundError:  # a person emptied the trash, or deleted all of it, while a box in it was open
+            if not source.exists():
+                raise
             self._forget(worth)
-            box = self._box(worth)
-            self._put(source, box, path)  # a new box is empty: this cannot find anything
-        return box.name
+            self._renew()
+            return self._put_in_box(source, path, worth)
 
     @contextmanager
     def spot(self, name: str) -> Iterator[Spot]:
@@ -161,6 +174,14 @@ class Trash:
             box.parents.close()
             os.close(box.fd)
         self._open.clear()
+
+    def _put_in_box(self, source: Spot, path: RelPath, worth: Worth) -> str:
+        box = self._box(worth)
+        if not self._put(source, box, path):
+            self._forget(worth)
+            box = self._box(worth)
+            self._put(source, box, path)  # a new box is empty: this cannot find anything
+        return box.name
 
     def _put(self, source: Spot, box: _OpenBox, path: RelPath) -> bool:
         self._used = True

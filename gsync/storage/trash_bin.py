@@ -14,7 +14,7 @@ from typing import Final
 
 from gsync.core.names import RelPath
 from gsync.core.status import Trashed
-from gsync.errors import NameRefused, PathRefused, UnknownName
+from gsync.errors import FileVanished, NameRefused, PathRefused, UnknownName
 from gsync.storage.beneath import open_beneath
 from gsync.storage.files import DiskFile, fingerprint_of
 from gsync.storage.own_folder import TRASH
@@ -37,11 +37,13 @@ class TrashBin:
         Raises `UnknownName` for a box that is not there, `StorageError`.
         """
         with self._opened() as trash_fd:
-            boxes = self._boxes(trash_fd)
+            boxes = self._boxes(trash_fd) if trash_fd is not None else []
             if box and box not in boxes:
                 raise UnknownName(
                     f"there is no box {box} in the trash", advice="see which there are: gsync restore --list"
                 )
+            if trash_fd is None:
+                return
             for name in [box] if box else boxes:
                 with suppress(FileNotFoundError):  # its time was over meanwhile
                     yield from self._in_box(trash_fd, name, beneath)
@@ -49,6 +51,8 @@ class TrashBin:
     def open(self, one: Trashed) -> DiskFile:
         """The file, for reading. Raises `FileVanished`, `PathRefused`, `StorageError`."""
         with self._opened() as trash_fd:
+            if trash_fd is None:
+                raise FileVanished(f"{one.path}: the trash was deleted")
             try:
                 fd = open_beneath(trash_fd, f"{one.box}/{one.path}", _READ)
             except OSError as error:
@@ -60,9 +64,13 @@ class TrashBin:
         return DiskFile(fd, name=one.path, fingerprint=fingerprint_of(status))
 
     @contextmanager
-    def _opened(self) -> Iterator[int]:
+    def _opened(self) -> Iterator[int | None]:
+        """Its descriptor; None where a person deleted it."""
         try:
             trash_fd = os.open(TRASH, _DIRECTORY, dir_fd=self._own_fd)
+        except FileNotFoundError:
+            yield None
+            return
         except OSError as error:
             raise storage_error(error, "the trash") from error
         try:

@@ -160,6 +160,84 @@ def test_a_root_whose_own_folder_vanished_or_that_was_replaced_is_noticed(folder
         folder.check_root()
 
 
+def displaced(folder: DiskFolder, name: str, content: bytes) -> str:
+    """A file that goes to the trash, and its name there."""
+    staged, _ = folder.stage_content(content, mtime_ns=0, mode=0o644)
+    staged.close()
+    return folder.move_to_trash(staged.name, RelPath.parse(name), worth=Worth.UNSEEN)
+
+
+@pytest.mark.parametrize("took", ["rm -rf .gsync/trash", "rm -rf .gsync/trash/*", "rm -rf .gsync/trash .gsync/staging"])
+def test_a_trash_that_a_person_deleted_meanwhile_is_made_anew_for_the_next_file(
+    folder: DiskFolder, root: Path, took: str
+) -> None:
+    before = descriptors()
+    displaced(folder, "sub/a", b"first")
+    subprocess.run(took, shell=True, cwd=root, check=True)
+    second = displaced(folder, "sub/a", b"second")
+    folder.sync_names()
+    assert (root / second).read_bytes() == b"second"
+    assert stat.S_IMODE((root / ".gsync/trash").stat().st_mode) == 0o700
+    assert descriptors() == before
+
+
+def test_a_trash_that_was_moved_away_keeps_what_it_has_and_a_look_makes_another(folder: DiskFolder, root: Path) -> None:
+    first = displaced(folder, "a", b"first")
+    (root / ".gsync/trash").rename(root.parent / "kept")
+    folder.check_root()
+    assert (root.parent / "kept" / first.removeprefix(".gsync/trash/")).read_bytes() == b"first"
+    folder.sync_names()
+    assert (root / displaced(folder, "b", b"second")).read_bytes() == b"second"
+
+
+def test_a_link_that_was_planted_in_the_place_of_the_trash_is_not_followed(
+    folder: DiskFolder, root: Path, tmp_path: Path
+) -> None:
+    (root / ".gsync/trash").rmdir()
+    (tmp_path / "elsewhere").mkdir()
+    (root / ".gsync/trash").symlink_to(tmp_path / "elsewhere")
+    staged, _ = folder.stage_content(b"x", mtime_ns=0, mode=0o644)
+    staged.close()
+    with pytest.raises(StorageError):
+        folder.move_to_trash(staged.name, RelPath.parse("a"), worth=Worth.UNSEEN)
+    assert folder.staged_names() == [staged.name]
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    with pytest.raises(StorageError):
+        folder.check_root()
+
+
+def test_a_staging_that_a_person_deleted_is_made_anew(folder: DiskFolder, root: Path) -> None:
+    (root / "work").write_text("work")
+    (root / ".gsync/staging").rmdir()
+    folder.stage().close()
+    assert len(folder.staged_names()) == 1
+    subprocess.run(["rm", "-rf", root / ".gsync/staging"], check=True)
+    assert folder.take_out(RelPath.parse("nothing")) is None
+    out = folder.take_out(RelPath.parse("work"))
+    assert (root / f".gsync/staging/{out}").read_text() == "work"
+
+
+@pytest.mark.parametrize(
+    "took", ["rm -rf .gsync", "rm .gsync/lock", "rm .gsync/lock; touch .gsync/lock", "rm .gsync/root"]
+)
+def test_without_its_own_folder_lock_or_marker_a_gsync_cannot_go_on(folder: DiskFolder, root: Path, took: str) -> None:
+    subprocess.run(took, shell=True, cwd=root, check=True)
+    with pytest.raises(FolderUnusable, match="was deleted or replaced while gsync ran") as unusable:
+        folder.check_root()
+    assert "Start gsync again" in unusable.value.advice
+
+
+def test_nothing_of_the_folder_is_moved_where_its_own_folder_is_gone(folder: DiskFolder, root: Path) -> None:
+    (root / "work").write_text("work")
+    subprocess.run(["rm", "-rf", root / ".gsync"], check=True)
+    with pytest.raises(StorageError, match="staging was deleted"):
+        folder.take_out(RelPath.parse("work"))
+    with pytest.raises(StorageError, match="staging was deleted"):
+        folder.stage()
+    assert (root / "work").read_text() == "work"
+    assert not (root / ".gsync").exists()
+
+
 def failing(*_: object, **__: object) -> None:
     raise OSError(errno.EIO, os.strerror(errno.EIO))
 

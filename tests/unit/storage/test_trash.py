@@ -114,6 +114,19 @@ def test_each_second_has_a_box_of_its_own(shelf: Shelf) -> None:
     assert shelf.put("next second") != first
 
 
+def test_a_box_that_a_person_deleted_is_followed_by_another(shelf: Shelf) -> None:
+    gone = shelf.put("first", path=RelPath.parse("sub/a"))
+    subprocess.run(["rm", "-rf", shelf.path / gone], check=True)
+    kept = shelf.put("second", path=RelPath.parse("sub/a"))
+    assert kept != gone
+    assert (shelf.path / kept / "sub/a").read_text() == "second"
+
+
+def test_what_is_not_there_to_be_put_is_no_matter_of_the_trash(shelf: Shelf) -> None:
+    with pytest.raises(FileNotFoundError):
+        shelf.trash.put(Spot(shelf.fd, "nothing"), A, worth=Worth.SUPERSEDED)
+
+
 def test_boxes_tell_their_size_and_others_are_left_out(shelf: Shelf) -> None:
     name = shelf.put("12345")
     (shelf.path / "somebody's").mkdir()

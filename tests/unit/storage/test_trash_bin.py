@@ -10,7 +10,7 @@ import pytest
 
 from gsync.core.names import RelPath
 from gsync.core.status import Trashed
-from gsync.errors import FileVanished, PathRefused
+from gsync.errors import FileVanished, PathRefused, UnknownName
 from gsync.storage.trash_bin import TrashBin
 from gsync.storage.visiting import look_into
 
@@ -52,9 +52,18 @@ def test_a_pipe_in_the_trash_is_waited_for_by_nobody(trash: TrashBin, root: Path
         trash.open(Trashed(box=BOX, path=RelPath.parse("pipe"), size=0, since_s=0))
 
 
-def test_a_trash_that_is_not_there_is_told(tmp_path: Path) -> None:
-    (tmp_path / ".gsync").mkdir()
-    fd = look_into(tmp_path)
-    with pytest.raises(FileVanished, match="the trash"):
-        list(TrashBin(fd).trashed())
-    os.close(fd)
+def test_a_trash_that_a_person_deleted_is_an_empty_one(trash: TrashBin, root: Path) -> None:
+    (found,) = trash.trashed()
+    (root / ".gsync/trash").rename(root / "away")
+    assert list(trash.trashed()) == []
+    with pytest.raises(UnknownName, match=BOX):
+        list(trash.trashed(box=BOX))
+    with pytest.raises(FileVanished, match="the trash was deleted"):
+        trash.open(found)
+
+
+def test_a_trash_that_is_no_directory_is_told(trash: TrashBin, root: Path) -> None:
+    (root / ".gsync/trash").rename(root / "away")
+    (root / ".gsync/trash").symlink_to(root / "away")
+    with pytest.raises(PathRefused, match="the trash"):
+        list(trash.trashed())
