@@ -14,7 +14,7 @@ from msgspec import Struct
 from gsync.core.members import Stance
 from gsync.core.model import Kind, Record
 from gsync.core.names import RelPath
-from gsync.core.records import order, winner
+from gsync.core.records import beats, order, winner
 from gsync.core.versions import Order, Version
 
 CLAIMS_MAX: Final = 8
@@ -155,6 +155,11 @@ def joined(claims: Sequence[Claim], new: Claim, record: Record, spelling: Spelli
 
     Two that differ in nothing that has an order are one claim.
     """
+    if not claims:
+        return [new]
+    if claims[0].spelled == new.spelled and len(claims) <= 2:  # one more has what the others have already
+        claims[0].holders |= new.holders
+        return list(claims)
     known = [(claim, record if claim.spelled == new.spelled else spelling.read(claim.spelled)) for claim in claims]
     for place, (claim, other) in enumerate(known):
         if other is record or order(other, record) is Order.SAME:
@@ -180,6 +185,16 @@ def _ranked(left: Sequence[tuple[Claim, Record]]) -> list[Claim]:
     """
     if len(left) == 1:
         return [left[0][0]]
+    if len(left) == 2:
+        (one, first), (other, second) = left
+        match order(first, second):
+            case Order.NEWER:
+                is_right = True
+            case Order.OLDER:
+                is_right = False
+            case _:
+                is_right = beats(first, second)
+        return [one, other] if is_right else [other, one]
     ranked: list[Claim] = []
     while left and len(ranked) < CLAIMS_MAX:
         layer = [

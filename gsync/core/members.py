@@ -93,6 +93,14 @@ class Members:
             member.astray += by
         self._is_laggard_known = False
 
+    def count(self, before: int, now: int) -> None:
+        """Of one path those of `now` hold a record, and not those of `before`."""
+        if before != now:
+            for member in self.of(before & ~now):
+                member.records -= 1
+            for member in self.of(now & ~before):
+                member.records += 1
+
     def laggard(self) -> PeerId | None:
         """The first one that holds something else than what is told, or not all that lives, though it is to; a deletion need not be
         known to whoever has nothing there."""

@@ -14,17 +14,19 @@ And the other way round: the files that native peers hold at the top of the fold
 directory, as long as the winner is such a file.
 
 A change is told when another record wins, when nobody offers the path any more (lost, not deleted), and when fewer than `ENOUGH` of
-those who can give the content have been told while more are there. Soft state only, and pure. Called by `tracker/`.
+those who can give the content have been told while more are there. What was announced together is told together
+(`core/untold.py`). Soft state only, and pure. Called by `tracker/`.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, islice
 from typing import Final, Protocol
 
-from gsync.core.capacity import Room
+from gsync.core.capacity import Room, Used
+from gsync.core.claimed import Claimed
 from gsync.core.claims import (
     UNSEEN,
     Claim,
@@ -45,6 +47,7 @@ from gsync.core.members import Member, Members
 from gsync.core.model import Record
 from gsync.core.names import RelPath
 from gsync.core.pausing import Pause, no_pause, paused
+from gsync.core.untold import Untold
 
 ENOUGH: Final = 4
 """So many holders of a content are worth telling everybody; whoever wants more asks for them."""
@@ -67,15 +70,12 @@ class Registry:
     def __init__(self, *, spelling: Spelling, shown: Shown, room: Room | None = None) -> None:
         self._spelling = spelling
         self._shown = shown
-        self._room = room or Room()
+        self._used = Used(room or Room())
         self._members = Members()
-        self._paths: dict[RelPath, Claims] = {}
-        self._rows: list[Claims | None] = []
-        self._free_rows: list[int] = []
-        self._records = 0
-        self._spelled_bytes = 0
+        self._claimed = Claimed()
+        self._paths = self._claimed.by_path
         self._marks = 0
-        self._changed: OrderedDict[RelPath, None] = OrderedDict()
+        self._untold = Untold()
         self._better_known: OrderedDict[RelPath, None] = OrderedDict()
 
     def __len__(self) -> int:
@@ -89,8 +89,13 @@ class Registry:
 
     @property
     def changes(self) -> int:
-        """At how many paths another record wins, or none is left, and it was not taken yet."""
-        return len(self._changed)
+        """At how many paths another record wins, or none is left, and it was not taken yet, though it may be."""
+        return len(self._untold.ready)
+
+    @property
+    def is_told(self) -> bool:
+        """Whether all that is to be told was taken; what waits for the rest of an announcement was not."""
+        return not self._untold
 
     @property
     def better_known(self) -> int:
@@ -111,17 +116,29 @@ class Registry:
     def hold_a_part(self, peer: PeerId) -> None:
         self._members.hold_a_part(peer)
 
-    def announce(self, peer: PeerId, records: Iterable[Record], *, pause: Pause = no_pause) -> Admission:
+    def announce(
+        self,
+        peer: PeerId,
+        records: Iterable[Record],
+        *,
+        waits: Callable[[Record], bool] | None = None,
+        pause: Pause = no_pause,
+    ) -> Admission:
         """Let `peer` hold these records, each instead of what it held of that path. Costs some ten microseconds a record.
 
-        Never call it, `withdraw` or `leave` for a peer whose announcement is at a pause.
+        News of those that `waits` names are not told before `complete`. Never call it, `withdraw` or `leave` for a peer whose
+        announcement is at a pause.
         """
         member = self._members.known(peer)
         taken, refused, reason = 0, 0, ""
         for record in paused(records, pause):
-            refusal = self._hold(member, record)
+            refusal = self._hold(member, record, peer if waits is not None and waits(record) else None)
             taken, refused, reason = taken + (not refusal), refused + bool(refusal), refusal or reason
         return Admission(taken=taken, refused=refused, reason=reason)
+
+    def complete(self, peer: PeerId) -> bool:
+        """What `peer` announced that had to wait may be told; whether there is any."""
+        return self._untold.complete(peer)
 
     def withdraw(self, peer: PeerId, paths: Iterable[RelPath], *, pause: Pause = no_pause) -> None:
         """Let `peer` hold nothing of these paths."""
@@ -135,18 +152,19 @@ class Registry:
         member = self._members.get(peer)
         if member is None:
             return
-        for row in paused(range(len(self._rows)), pause):
+        for row in paused(range(self._claimed.rows), pause):
             if not member.records:
                 break
-            if (claims := self._rows[row]) is not None:
+            if (claims := self._claimed.at(row)) is not None:
                 self._withdraw(member, claims)
         self._members.leave(peer)
+        self._untold.complete(peer)
 
     def note_classic(self, path: RelPath, offered: Offered | None) -> None:
         """This is what classic peers offer under a name now; their peer ids are told as they are."""
         if offered is not None:
             numbers = tuple(holder.peer.number for holder in offered.holders[:HELD_MAX])
-            self._set_classic(self._paths.get(path) or self._new_path(path), (offered.mtime_s, numbers))
+            self._set_classic(self._paths.get(path) or self._claimed.new(path), (offered.mtime_s, numbers))
         elif (claims := self._paths.get(path)) is not None:
             self._set_classic(claims, None)
 
@@ -154,7 +172,7 @@ class Registry:
 
     def take_changes(self, limit_bytes: int) -> list[Told]:
         """What there is to say of some paths that have changed, the oldest change first: as much as `limit_bytes` hold, or one."""
-        return self._take(self._changed, limit_bytes)
+        return self._take(self._untold.ready, limit_bytes)
 
     def take_better_known(self, limit_bytes: int) -> list[Told]:
         """The same of paths for which nothing is new but the holders."""
@@ -167,15 +185,15 @@ class Registry:
         """
         said: list[Told] = []
         room = limit_bytes
-        while row < len(self._rows):
-            if (claims := self._rows[row]) is not None:
+        while row < self._claimed.rows:
+            if (claims := self._claimed.at(row)) is not None:
                 told = self._say(claims)
                 room -= told.weight
                 if said and room < 0:
                     break
                 said.append(told)
             row += 1
-        return said, row if row < len(self._rows) else None
+        return said, row if row < self._claimed.rows else None
 
     def holders(self, path: RelPath, *, asker: PeerId, most: int) -> tuple[int, ...]:
         """The numbers of up to `most` peers that hold what wins at `path`, other than `asker`; each asker is told others first."""
@@ -189,7 +207,7 @@ class Registry:
 
     # Below, one path at a time
 
-    def _hold(self, member: Member, record: Record) -> str:
+    def _hold(self, member: Member, record: Record, waits_for: PeerId | None) -> str:
         """Let the member hold this record; returns why not, if so, and then it holds none of this path."""
         spelled = self._spelling.spell(record)
         claims = self._paths.get(record.path)
@@ -199,10 +217,10 @@ class Registry:
             if claims is not None:
                 self._withdraw(member, claims)
             return refusal
-        claims = claims or self._new_path(record.path)
+        claims = claims or self._claimed.new(record.path)
         new = claim_of(record, spelled, member.bit)
         now = joined(without(claims.all(), member.bit), new, record, self._spelling)
-        self._put(claims, now, winner=record if now[0].spelled == spelled else None)
+        self._put(claims, now, winner=record if now[0].spelled == spelled else None, waits_for=waits_for)
         return ""
 
     def _hold_the_winner(self, member: Member, claims: Claims) -> str:
@@ -222,12 +240,7 @@ class Registry:
 
     def _refusal(self, member: Member, spelled: bytes, *, instead_of: Claims | None) -> str:
         is_further = instead_of is None or not instead_of.holds(member.bit)
-        if is_further and member.records >= self._room.records_per_peer:
-            return "one peer may not hold more records"
-        is_full = is_further and self._records >= self._room.records
-        if is_full or self._spelled_bytes + len(spelled) > self._room.spelled_bytes:
-            return "the tracker holds as many records as it may"
-        return ""
+        return self._used.refusal(len(spelled), held=member.records, is_further=is_further)
 
     def _withdraw(self, member: Member, claims: Claims) -> None:
         if not claims.holds(member.bit):
@@ -254,21 +267,25 @@ class Registry:
         if before and classic and before[1][:ENOUGH] != classic[1][:ENOUGH] and claims.shows_classic(self._spelling):
             self._better_known[claims.path] = None
 
-    def _put(self, claims: Claims, now: Sequence[Claim], *, winner: Record | None = None) -> None:
+    def _put(
+        self,
+        claims: Claims,
+        now: Sequence[Claim],
+        *,
+        winner: Record | None = None,
+        waits_for: PeerId | None = None,
+    ) -> None:
         """Let `now` be the claims of this path, and see who must be told what; `winner` is the first, if that was read."""
         before, stance = claims.all(), claims.stance(self._spelling)
         claims.put(now)
         self._members.stand(stance, claims.stance(self._spelling))
-        self._records += len(now) - len(before)
-        self._spelled_bytes += sum(len(claim.spelled) for claim in now) - sum(len(claim.spelled) for claim in before)
-        for member in self._members.of(holders_of(before) & ~holders_of(now)):
-            member.records -= 1
-        for member in self._members.of(holders_of(now) & ~holders_of(before)):
-            member.records += 1
-        self._show(claims.path, seen(before), seen(now))
+        self._used.change(before, now)
+        self._members.count(holders_of(before), holders_of(now))
+        if "/" not in claims.path:  # classic askers know of nothing else
+            self._show(claims.path, seen(before), seen(now))
         claims.told &= claims.holders
         if not before or not now or before[0].spelled != now[0].spelled or claims.classic:
-            self._tell(claims, winner)
+            self._tell(claims, winner, waits_for)
         self._tell_holders(claims)
 
     def _show(self, path: RelPath, before: dict[int, int], now: dict[int, int]) -> None:
@@ -283,10 +300,10 @@ class Registry:
     def _tell_holders(self, claims: Claims) -> None:
         """See whether one more holder of the winner is worth telling."""
         enough = min(ENOUGH, claims.holders.bit_count())
-        if claims.gives and claims.told.bit_count() < enough and claims.path not in self._changed:
+        if claims.gives and claims.told.bit_count() < enough and claims.path not in self._untold:
             self._better_known[claims.path] = None
 
-    def _tell(self, claims: Claims, known: Record | None = None) -> None:
+    def _tell(self, claims: Claims, known: Record | None = None, waits_for: PeerId | None = None) -> None:
         """See whether what is told of this path has changed; `known` is the winner, where that was read already. Forget a
         path that nobody offers."""
         spelled = claims.shown(self._spelling)
@@ -299,10 +316,10 @@ class Registry:
         if mark != claims.mark:
             self._marks ^= claims.mark ^ mark
             claims.mark, claims.told = mark, 0
-            self._changed[claims.path] = None
+            self._untold.add(claims.path, waits_for)
             self._better_known.pop(claims.path, None)
         if not spelled:
-            self._drop_path(claims)
+            self._claimed.drop(claims)
 
     def _take(self, paths: OrderedDict[RelPath, None], limit_bytes: int) -> list[Told]:
         said: list[Told] = []
@@ -335,14 +352,3 @@ class Registry:
         others = self._members.from_turn(claims.holders & ~claims.told, claims.row)
         chosen = chain(self._members.of(claims.told), others)
         return sum([member.bit for member in islice(chosen, HELD_MAX)])
-
-    def _new_path(self, path: RelPath) -> Claims:
-        row = self._free_rows.pop() if self._free_rows else len(self._rows)
-        claims = self._paths[path] = Claims(b"", 0, UNSEEN, False, False, path, row)
-        self._rows[row : row + 1] = [claims]
-        return claims
-
-    def _drop_path(self, claims: Claims) -> None:
-        del self._paths[claims.path]
-        self._rows[claims.row] = None
-        self._free_rows.append(claims.row)

@@ -83,7 +83,7 @@ class Natives:
 
     def leave(self, peer: PeerId, *, pause: Pause = no_pause) -> None:
         """A peer is gone, of whichever kind; its files in the directory are its own to withdraw, or the directory's."""
-        self._telling.part(peer.number)
+        self._telling.part(peer)
         self._registry.leave(peer, pause=pause)
         self.note_classic()
 

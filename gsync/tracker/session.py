@@ -134,14 +134,16 @@ class Session:
             log.warning("record.refused remote=%s path=%r reason=%s", remote, refusal.name, refusal.reason)
         if len(refused) > REFUSALS_LOGGED:
             log.warning("records.refused remote=%s count=%d", remote, len(refused))
-        admission = self._registry.announce(self._talk.peer, records, pause=breathe)
+        is_first = not (self._is_whole or said.more)  # there is much of it, and most may be told at once
+        waits = _hangs_on_another if is_first else _always
+        admission = self._registry.announce(self._talk.peer, records, waits=waits, pause=breathe)
         self._announced += admission.taken
         if admission.refused:
             log.warning("records.refused remote=%s count=%d reason=%s", remote, admission.refused, admission.reason)
-        if said.more:
-            self._telling.hold(self._talk.number)
+        if said.more or not (said.all or self._is_whole):
+            self._telling.await_rest(self._talk.peer)
         else:
-            self._telling.release(self._talk.number)
+            self._telling.complete(self._talk.peer)
         if said.all and not self._is_whole and self._join is not None:
             self._is_whole = True
             self._on_whole(self._join, self._announced)
@@ -159,6 +161,15 @@ class Session:
         return [
             number for path in paths for number in self._registry.holders(path, asker=self._talk.peer, most=LOCATED_MAX)
         ]
+
+
+def _always(record: Record) -> bool:
+    return True
+
+
+def _hangs_on_another(record: Record) -> bool:
+    """Whether it may be half of a rename."""
+    return record.deleted or record.moved_from is not None
 
 
 def _announced(said: Announce) -> tuple[list[Record], list[Refusal]]:

@@ -1,12 +1,14 @@
 """Tells all native peers what changes: encoded once, at once when it was quiet, gathered for a moment when it was not.
 
-A change waits 50 ms at most, and the first one after a quiet time not at all. That a record has one more holder is no hurry: it
+A change waits 50 ms at most, and the first one after a quiet time not at all; what is announced in pieces waits for the last of
+them, and holds nobody else up. That a record has one more holder is no hurry: it
 waits longer, so that a large swarm does not spend its first sync on telling who has what. What classic peers offer is brought into
 the registry here as well. Made and ended by `natives.py`; it never waits for a peer.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Final, Protocol
@@ -16,6 +18,7 @@ from gevent.event import Event
 
 from gsync.core.claims import Told
 from gsync.core.directory import Directory
+from gsync.core.holders import PeerId
 from gsync.core.names import Endpoint
 from gsync.core.pausing import paused
 from gsync.core.registry import Registry
@@ -25,14 +28,16 @@ from gsync.wire.frames import frame
 from gsync.wire.native import PIECE_BYTES, PeerRow, Peers, Welcome, header
 from gsync.wire.telling import delta_header, snapshot_header
 
+log: Final = logging.getLogger(__name__)
+
 QUIET_S: Final = 0.1
 """After so long without a change the next one is told at once."""
 
 GATHER_S: Final = 0.05
 """How long changes are gathered when they come thick."""
 
-HELD_S: Final = 2.0
-"""How long changes wait for the rest of an announcement that comes in pieces; then what is here is told."""
+HELD_S: Final = 30.0
+"""Silence of one who has announced changes in part; then what is here of them is told. What others announce is told meanwhile."""
 
 HOLDERS_S: Final = 2.0
 """How often it is told that records which everybody knows have further holders."""
@@ -66,9 +71,7 @@ class Telling:
         self._new_rows: dict[int, PeerRow] = {}
         self._gone: list[int] = []
         self._news = Event()
-        self._unfinished: set[int] = set()  # who has said a part of what belongs together
-        self._late: set[int] = set()  # of whom the rest is not waited for any more
-        self._all_finished = Event()
+        self._unfinished: dict[PeerId, float] = {}  # who has said a part of what belongs together, and when last
         self._told_at = self._holders_told_at = -HOLDERS_S
         self.seq = 0
         self.meetings = 0
@@ -77,31 +80,27 @@ class Telling:
     @property
     def digest(self) -> str:
         """That of all that was told up to `seq`; "" while more is about to be told."""
-        return "" if self._registry.changes else self._registry.digest
+        return self._registry.digest if self._registry.is_told else ""
 
     @property
     def laggard(self) -> int | None:
         """The number of a native peer that does not have all that is told; None where all have it, or more is about to be told."""
         laggard = self._registry.laggard
-        return None if laggard is None or self._registry.changes else laggard.number
+        return laggard.number if laggard is not None and self._registry.is_told else None
 
     def note(self) -> None:
         """The registry, or what classic peers offer, may have changed."""
         self._news.set()
 
-    def hold(self, number: int) -> None:
-        """This peer has begun to announce changes that belong together, and will go on."""
-        if number not in self._late:
-            self._unfinished.add(number)
-            self._all_finished.clear()
+    def await_rest(self, peer: PeerId) -> None:
+        """This peer has begun to announce what belongs together, and will go on: that waits, everything else is told."""
+        self._unfinished[peer] = self._clock.monotonic()
         self._news.set()
 
-    def release(self, number: int) -> None:
+    def complete(self, peer: PeerId) -> None:
         """What this peer announced is complete; others are told."""
-        self._late.discard(number)
-        self._unfinished.discard(number)
-        if not self._unfinished:
-            self._all_finished.set()
+        self._unfinished.pop(peer, None)
+        self._registry.complete(peer)
         self._news.set()
 
     def meet(self, row: PeerRow) -> None:
@@ -111,9 +110,11 @@ class Telling:
             self.meetings += 1
             self._news.set()
 
-    def part(self, number: int) -> None:
+    def part(self, peer: PeerId) -> None:
         """This peer is gone, as a holder and as a listener; nothing, if it was neither."""
-        self.release(number)
+        number = peer.number
+        self._unfinished.pop(peer, None)
+        self._news.set()
         self._listeners.pop(number, None)
         self._attended.pop(number, None)
         self._new_rows.pop(number, None)
@@ -142,8 +143,9 @@ class Telling:
     def run(self) -> None:
         """Tell what changes; never returns."""
         while True:
-            self._news.wait(timeout=self._holders_due_s())
+            self._news.wait(timeout=self._patience_s())
             self._news.clear()
+            self._wait_no_longer()
             self._hear_classic()
             if self._registry.changes or self._new_rows or self._gone:
                 self._gather()
@@ -165,9 +167,21 @@ class Telling:
     def _gather(self) -> None:
         if self._clock.monotonic() < self._told_at + QUIET_S:
             gevent.sleep(GATHER_S)
-        if self._unfinished and not self._all_finished.wait(HELD_S):
-            self._late |= self._unfinished
-            self._unfinished.clear()
+
+    def _patience_s(self) -> float | None:
+        """In how many seconds something is to be done although nobody says anything; None where nothing is."""
+        waiting = [
+            self._holders_due_s(),
+            *(since + HELD_S - self._clock.monotonic() for since in self._unfinished.values()),
+        ]
+        return min((max(0.0, left) for left in waiting if left is not None), default=None)
+
+    def _wait_no_longer(self) -> None:
+        """Tell what is here of announcements whose rest does not come."""
+        now = self._clock.monotonic()
+        for peer in [peer for peer, since in self._unfinished.items() if now >= since + HELD_S]:
+            log.warning("announcement.incomplete peer=%d", peer.number)
+            self.complete(peer)
 
     def _holders_due_s(self) -> float | None:
         """In how many seconds further holders are to be told; None where there are none."""

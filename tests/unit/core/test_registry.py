@@ -323,7 +323,7 @@ def test_a_pause_that_raises_leaves_it_consistent(commands: list[tuple[str, int,
     swarm.hear()
     assert (len(swarm.registry), swarm.registry.digest, swarm.heard) == (0, "0" * 16, {})
     assert len(swarm.directory) == 0
-    assert swarm.registry._records == swarm.registry._spelled_bytes == 0
+    assert swarm.registry._used.records == swarm.registry._used.spelled_bytes == 0
 
 
 # Its promises
@@ -632,10 +632,10 @@ def test_of_too_many_records_of_one_path_the_winner_is_kept(count: int) -> None:
     best = swarm.wins()
     assert best is not None
     assert best.version.mtime_s == 10 + count - 1
-    assert swarm.registry._records == min(count, CLAIMS_MAX)
+    assert swarm.registry._used.records == min(count, CLAIMS_MAX)
     for number in numbers:
         swarm.leave(number)
-    assert swarm.registry._records == 0
+    assert swarm.registry._used.records == 0
 
 
 @given(said=st.lists(records.filter(lambda one: one.path == "a"), min_size=1, max_size=9))

@@ -284,27 +284,73 @@ def test_a_change_in_several_pieces_is_told_when_the_last_one_is_here() -> None:
         assert [held.r.p for held in delta.held] == ["old", "new"]
 
 
-def test_a_change_whose_rest_does_not_come_holds_others_up_for_a_moment_only() -> None:
+def test_a_change_that_takes_minutes_to_come_is_told_whole_and_holds_nobody_else_up() -> None:
+    with swarm() as world:
+        author, editor, other = joined(world, 2, record("old", x=1)), joined(world, 3), joined(world, 4)
+        other.heard.clear()
+        author.tell(Announce(records=[wire_record(record("old", x=2, mtime=6, deleted=True))], more=True))
+        for turn in range(4):
+            world.later(0.9 * HELD_S)
+            editor.announce_records(record(f"edit-{turn}", y=1))
+            other.hear(within_s=2 * GATHER_S)
+            assert [held.r.p for delta in other.of(Delta) for held in delta.held] == [f"edit-{turn}"]
+            other.heard.clear()
+            author.tell(Announce(records=[wire_record(record(f"new-{turn}", x=1))], more=True))
+        author.tell(Announce(records=[wire_record(record("new", x=1))]))
+        other.hear()
+        (delta,) = other.of(Delta)
+        assert [held.r.p for held in delta.held] == ["old", *(f"new-{turn}" for turn in range(4)), "new"]
+
+
+def test_what_waits_for_the_rest_of_a_change_is_told_at_once_when_somebody_else_changes_it() -> None:
+    with swarm() as world:
+        author, editor, other = joined(world, 2), joined(world, 3), joined(world, 4)
+        author.tell(Announce(records=[wire_record(record("a", x=1)), wire_record(record("b", x=1))], more=True))
+        editor.announce_records(record("a", x=1, y=1, mtime=6))
+        other.hear(within_s=2 * GATHER_S)
+        assert other.records().keys() == {"a"}
+        author.tell(Announce())
+        other.hear()
+        assert other.records().keys() == {"a", "b"}
+
+
+def test_a_change_whose_rest_does_not_come_is_told_as_it_is_after_half_a_minute() -> None:
     with swarm() as world:
         author, other = joined(world, 2), joined(world, 3)
         other.heard.clear()
         author.tell(Announce(records=[wire_record(record("a", x=1))], more=True))
-        world.later(HELD_S + QUIET_S)
-        other.hear()
-        assert len(other.records()) == 1
-
-
-def test_one_whose_rest_did_not_come_holds_nobody_up_a_second_time() -> None:
-    with swarm() as world:
-        hung, author, other = joined(world, 2), joined(world, 3), joined(world, 4)
-        hung.tell(Announce(records=[wire_record(record("a", x=1))], more=True))
-        world.later(HELD_S + QUIET_S)
+        world.later(HELD_S - QUIET_S)
+        other.hear(within_s=QUIET_S / 2)
+        assert other.of(Delta) == []
+        world.later(2 * QUIET_S)
         other.hear(within_s=QUIET_S)
-        hung.tell(Announce(records=[wire_record(record("b", x=1))], more=True))
+        assert other.records().keys() == {"a"}
+
+
+def test_nobody_is_called_equal_while_a_part_of_a_change_waits_for_the_rest() -> None:
+    with swarm() as world:
+        author, other = joined(world, 2), joined(world, 3)
+        author.tell(Announce(records=[wire_record(record("a", x=1))], more=True))
         world.later(QUIET_S)
-        author.announce_records(record("c", x=1))
+        other.tell(Alive(seq=0, digest=""))
+        other.hear(within_s=QUIET_S)
+        assert [ack.digest for ack in other.of(Ack)] == [""]
+
+
+def test_of_all_that_one_has_what_may_be_half_of_a_rename_is_told_with_the_end_and_the_rest_at_once() -> None:
+    with swarm() as world:
+        other, author = joined(world, 3), world.native(2)
+        author.negotiate()
+        author.tell(Join(author="x"))
+        moved = msgspec.structs.replace(record("new", x=1), moved_from=RelPath.parse("old"))
+        author.tell(Announce(records=[wire_record(one) for one in (record("other", x=1), moved)]))
         other.hear(within_s=2 * GATHER_S)
-        assert other.records().keys() == {"a", "b", "c"}
+        assert other.records().keys() == {"other"}
+        author.tell(Announce(records=[wire_record(record("old", x=2, mtime=6, deleted=True))], all=True))
+        other.heard.clear()
+        other.hear()
+        (delta,) = other.of(Delta)
+        assert [held.r.p for held in delta.held] == ["new", "old"]
 
 
 def test_one_who_leaves_in_the_middle_of_a_change_holds_nobody_up() -> None:
@@ -325,7 +371,7 @@ def test_a_long_change_is_told_in_deltas_that_say_that_more_comes() -> None:
         long = [wire_record(record(f"{number:04}".ljust(200, "x"), x=1)) for number in range(600)]
         author.tell(Announce(records=long[:300], more=True))
         author.tell(Announce(records=long[300:]))
-        world.later(HELD_S)
+        world.later(QUIET_S)
         other.hear()
         told = [delta.more for delta in other.of(Delta)]
         assert len(told) > 1
