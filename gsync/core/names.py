@@ -78,10 +78,12 @@ class RelPath(str):
     @property
     def ancestors(self) -> tuple[RelPath, ...]:
         """The directories that it lies in, the topmost first; none for a name at the top."""
-        if "/" not in self:
-            return ()
-        ends = [at for at, letter in enumerate(self) if letter == "/"]
-        return tuple(RelPath(self[:end]) for end in ends)
+        above: list[RelPath] = []
+        end = self.find("/")
+        while end >= 0:
+            above.append(RelPath(self[:end]))
+            end = self.find("/", end + 1)
+        return tuple(above)
 
     def is_beneath(self, directory: RelPath) -> bool:
         """Whether it is in `directory`, at any depth."""

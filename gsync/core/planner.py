@@ -27,9 +27,10 @@ the synced tree has the version that stands here, "seen" that whoever made the o
 A peer that only sends takes nothing of it but an Adopt that changes nothing on its disk. In a folder on demand nothing is placed
 where nothing stands, unless it is wanted, or is what stands here under another name (core/demand.py).
 
-Across paths: renames are done as renames (core/relocations.py), and edits follow them (core/moved_edits.py); a directory goes
-only with all that is in it; a file that stands where others have a directory with something in it makes room (so whoever tells
-records tells those of directories before those of what is in them: else it makes room for what it has not heard of yet).
+Across paths: renames are done as renames (core/relocations.py, core/whole_renames.py), and edits follow them
+(core/moved_edits.py); a directory goes only with all that is in it; a file that stands where others have a directory with
+something in it makes room (so whoever tells records tells those of directories before those of what is in them: else it makes
+room for what it has not heard of yet).
 
 Total, pure and deterministic: planning all paths equals planning them in groups, but for what is asked together being renamed
 together; a plan after it was carried out is empty. Called by `peer.syncer`.
@@ -75,9 +76,10 @@ from gsync.core.moved_edits import split_names, with_moved_edits
 from gsync.core.names import RelPath
 from gsync.core.pausing import Pause, no_pause, paused
 from gsync.core.picture import Picture, Seen, stands_alone
-from gsync.core.records import beats, looks_the_same, order, record_of, same_content, tombstone_of
+from gsync.core.records import beats, has_seen, looks_the_same, order, record_of, same_content, tombstone_of
 from gsync.core.relocations import carried_names, old_names, renamed_directories, with_renames
 from gsync.core.versions import Order, Version, join
+from gsync.core.whole_renames import whole_renames
 
 __all__ = ["FUTURE_TOLERANCE_S", "Policy", "plan"]
 
@@ -124,7 +126,15 @@ def plan(
         return known[path]
 
     asked = set(paths)
-    above = {directory for path in paused(asked, pause) if "/" in path for directory in path.ancestors}
+    whole: dict[RelPath, Action] = {}
+    moved: dict[RelPath, Seen] = {}
+    if policy.receives and policy.wants is None:
+        for rename, then in whole_renames(asked, picture, policy.ignored):
+            whole[rename.path] = rename
+            moved |= then
+        asked -= moved.keys()
+    ends = [end for rename in whole.values() if isinstance(rename, Relocate) for end in (rename.path, rename.source)]
+    above = {directory for path in paused([*asked, *ends], pause) if "/" in path for directory in path.ancestors}
     if above:
         asked |= _waiting_directories(above, picture) | renamed_directories(above, picture)
     for path in paused(asked, pause):
@@ -133,6 +143,7 @@ def plan(
     if knotty:
         knotty |= carried_names(knotty, picture)
         asked |= knotty | split_names(knotty, picture) | old_names(knotty, picture)
+        asked -= moved.keys()
     if policy.wants is not None:
         covered = covered_names(asked, picture)
         asked |= covered
@@ -141,10 +152,13 @@ def plan(
     if policy.receives:
         if knotty:
             actions = with_moved_edits(actions, asked, picture, decide, policy.author)
-            actions = with_renames(actions, picture, decide)
+            actions = with_renames(actions | whole, picture, decide)
+        else:
+            actions |= whole
         actions = _with_room(_with_directories_last(actions, picture, decide), picture, decide, policy.author)
         if policy.wants is not None:
             actions = as_wanted(actions, asked, picture, decide, wants=policy.wants, author=policy.author)
+    seen |= moved
     moments = seen.items() if pause is not no_pause else ()
     changed = {path for path, then in paused(moments, pause) if picture.at(path) != then}
     if not changed:
@@ -206,12 +220,12 @@ def _against_an_entry(path: RelPath, theirs: Record, here: FileMeta, picture: Pi
         case Order.NEWER if same_content(theirs, mine):
             return _adopt(path, theirs, here)
         case Order.NEWER if theirs.deleted:
-            if agreed or _has_seen(theirs.version, here.version) or _is_what_was_deleted(theirs, mine):
+            if agreed or has_seen(theirs.version, here.version) or _is_what_was_deleted(theirs, mine):
                 return Remove(path=path, expected=here, tombstone=tombstone_of(theirs))
             version = theirs.version.edited_by(policy.author, mine.version.mtime_s)
             return Reassert(path=path, version=version) if policy.author else None
         case Order.NEWER:
-            seen = agreed or _has_seen(theirs.version, here.version)
+            seen = agreed or has_seen(theirs.version, here.version)
             return _place(path, offer, here, Displaced.TRASH if seen else Displaced.UNSEEN_TRASH)
         case Order.CONCURRENT if not beats(theirs, mine):
             return None
@@ -221,11 +235,6 @@ def _against_an_entry(path: RelPath, theirs: Record, here: FileMeta, picture: Pi
             return _place(path, offer, here, Displaced.CONFLICT_COPY, settles=join([theirs.version, here.version]))
         case unreachable:
             assert_never(unreachable)
-
-
-def _has_seen(theirs: Version, mine: Version) -> bool:
-    """Whether the author of `theirs`, which dominates, had `mine`: an mtime alone does not say so."""
-    return not mine.is_mtime_only and mine.counters != theirs.counters
 
 
 def _is_what_was_deleted(theirs: Record, mine: Record) -> bool:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from gsync.core.model import Entry, Kind, Record, Tombstone
+from gsync.core.model import Entry, FileMeta, Kind, Record, Tombstone
 from gsync.core.names import RelPath
 from gsync.core.versions import MTIME_MAX, Order, Version, compare_vectors
 
@@ -60,6 +60,22 @@ def same_content(a: Record, b: Record) -> bool:
 def looks_the_same(a: Record, b: Record) -> bool:
     """Whether nothing on a disk tells one from the other: content, and for a file its mtime and exec bit."""
     return same_content(a, b) and _attributes(a) == _attributes(b)
+
+
+def looks_like(record: Record, entry: FileMeta) -> bool:
+    """Whether it looks the same as what is told of `entry`, without making a record of that."""
+    shown = entry.fingerprint
+    if (record.kind, record.digest, record.target, record.deleted) != (shown.kind, entry.digest, entry.target, False):
+        return False
+    if shown.kind is not Kind.FILE:
+        return True
+    mtime_ns = min(max(shown.mtime_ns, 0), MTIME_NS_MAX)
+    return record.mtime_ns == mtime_ns and record.executable == shown.is_executable
+
+
+def has_seen(theirs: Version, mine: Version) -> bool:
+    """Whether the author of `theirs`, which dominates, had `mine`: an mtime alone does not say so."""
+    return not mine.is_mtime_only and mine.counters != theirs.counters
 
 
 def order(a: Record, b: Record) -> Order:
