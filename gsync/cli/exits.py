@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import IntEnum
+from types import TracebackType
 
 from gsync.errors import AddressInUse, ConfigError, GsyncError, NoSpace, TransportError, UnknownName
 
@@ -40,15 +39,17 @@ class OutputLost(GsyncError):
         self.advice = "send the output elsewhere, or say less: -q"
 
 
-@contextmanager
-def output_errors() -> Iterator[None]:
+class output_errors:  # noqa: N801  (as a function: it is one, but for its speed)
     """Within it an OSError of writing becomes OutputLost; a broken pipe stays one: there nobody is left to tell."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OutputLost(error) from error
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+            raise OutputLost(error) from error
 
 
 class Unreachable(GsyncError):

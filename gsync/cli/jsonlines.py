@@ -16,6 +16,8 @@ from gsync.tracker.events import TrackerEvent
 SCHEMA_VERSION: Final = 1
 PROGRESS_EVERY_S: Final = 1.0
 
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))  # `json.dumps` makes one for each line
+
 
 class JsonLines:
     """An observer that writes every event to `out`, flushed, so that a reader sees it at once."""
@@ -26,6 +28,7 @@ class JsonLines:
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._progress_due = 0.0
+        self._second = (-1, "")  # the last one, and how it is spelled: a first sync says thousands of lines in it
 
     def observe(self, event: Event | TrackerEvent) -> None:
         """Write one event; of the progress only as much as a program can want."""
@@ -37,26 +40,28 @@ class JsonLines:
 
     def write(self, name: str, facts: dict[str, Any]) -> None:
         """Write one line named `name` with these facts, which are plain JSON values."""
-        line = {"v": SCHEMA_VERSION, "time": _now(), "event": name, **facts}
+        line = {"v": SCHEMA_VERSION, "time": self._now(), "event": name, **facts}
         with output_errors():
-            self._out.write(json.dumps(line, separators=(",", ":")) + "\n")
+            self._out.write(_ENCODER.encode(line) + "\n")
             self._out.flush()
 
     def close(self) -> None:
         """Nothing is held back; there is nothing to end."""
+
+    def _now(self) -> str:
+        second, ms = divmod(time.time_ns() // 1_000_000, 1000)
+        if second != self._second[0]:
+            self._second = second, datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        return f"{self._second[1]}.{ms:03d}Z"
 
 
 def print_answers(answers: Iterable[Mapping[str, Any]], out: TextIO) -> None:
     """Write answers of the local API, each as a line, as they come."""
     for said in answers:
         with output_errors():
-            out.write(json.dumps(said, separators=(",", ":")) + "\n")
+            out.write(_ENCODER.encode(said) + "\n")
             out.flush()
 
 
 def _plain(value: object) -> object:
     return str(value) if isinstance(value, Endpoint) else value
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -36,7 +36,8 @@ class MarkTable:
             table = self._tables[key >> _TABLE_BITS] = _Table()
         before = table.put(key, mark)
         self.total ^= before ^ mark
-        self.count += bool(mark) - bool(before)
+        if not before or not mark:
+            self.count += bool(mark) - bool(before)
 
 
 class _Table:

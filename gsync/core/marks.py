@@ -17,20 +17,13 @@ _MARK_BYTES = 8
 
 def record_mark(record: Record) -> int:
     """The mark of `record`; two that differ in anything have different ones."""
-    version = record.version
+    version, yes = record.version, ("0", "1")
     counters = " ".join([f"{author}={count}" for author, count in version.counters])
+    flags = yes[record.executable] + yes[record.deleted]
+    numbers = f"{version.mtime_s} {counters}\0{record.digest}\0{record.size}\0{record.mtime_ns}\0{flags}"
     said = "\0".join(
-        (
-            record.path,
-            record.kind,
-            f"{version.mtime_s} {counters}",
-            record.digest,
-            f"{record.size}\0{record.mtime_ns}\0{'1' if record.executable else '0'}{'1' if record.deleted else '0'}",
-            record.target,
-            record.author,
-            record.moved_from or "",
-        )
-    )
+        (record.path, record.kind, numbers, record.target, record.author, record.moved_from or "")
+    )  # joined: an f-string asks each child of `str` for its format, which takes as long as the rest
     return int.from_bytes(blake3(said.encode("utf-8", "surrogatepass")).digest(length=_MARK_BYTES), "big")
 
 

@@ -121,8 +121,10 @@ def plan(
 
     def decide(path: RelPath) -> Action | None:
         if path not in known:
-            seen.setdefault(path, picture.at(path))
-            known[path] = _decide(path, picture, policy)
+            then = seen.get(path)
+            if then is None:
+                then = seen[path] = picture.at(path)
+            known[path] = _decide(path, then, policy)
         return known[path]
 
     asked = set(paths)
@@ -173,13 +175,13 @@ def _paths_of(action: Action) -> Iterable[RelPath]:
     return [action.path, *action.entries, *action.buried] if isinstance(action, Relocate) else [action.path]
 
 
-def _decide(path: RelPath, picture: Picture, policy: Policy) -> Action | None:
-    offer = picture.remote.get(path)
+def _decide(path: RelPath, seen: Seen, policy: Policy) -> Action | None:
+    meta, tombstone, offer, agreed = seen
     if offer is None or policy.ignored(path, offer.record.kind if offer.record is not None else Kind.FILE):
         return None
-    here = picture.local.get(path) or picture.buried.get(path)
+    here = meta or tombstone
     if offer.record is None:
-        action = take_classic(path, offer, here=here, synced=picture.synced.get(path), now_s=policy.now_s)
+        action = take_classic(path, offer, here=here, synced=agreed, now_s=policy.now_s)
     elif here is None:
         action = _bury(path, offer.record) if offer.record.deleted else _place(path, offer)
     elif isinstance(here, Tombstone):
@@ -187,7 +189,7 @@ def _decide(path: RelPath, picture: Picture, policy: Policy) -> Action | None:
     elif here.kind is Kind.FILE and not here.digest:
         action = None
     else:
-        action = _against_an_entry(path, offer.record, here, picture, policy)
+        action = _against_an_entry(path, offer, offer.record, here, is_agreed=agreed == here.version, policy=policy)
     return action if policy.receives or _changes_no_disk(action) else None
 
 
@@ -209,23 +211,24 @@ def _against_a_tombstone(path: RelPath, offer: Offer, theirs: Record, here: Tomb
             assert_never(unreachable)
 
 
-def _against_an_entry(path: RelPath, theirs: Record, here: FileMeta, picture: Picture, policy: Policy) -> Action | None:
-    offer, mine = picture.remote[path], record_of(path, here)
-    agreed = picture.synced.get(path) == here.version
+def _against_an_entry(
+    path: RelPath, offer: Offer, theirs: Record, here: FileMeta, *, is_agreed: bool, policy: Policy
+) -> Action | None:
+    mine = record_of(path, here)
     match order(theirs, mine):
         case Order.SAME:
-            return None if agreed or not offer.sources else _adopt(path, theirs, here)
+            return None if is_agreed or not offer.sources else _adopt(path, theirs, here)
         case Order.OLDER:
             return None
         case Order.NEWER if same_content(theirs, mine):
             return _adopt(path, theirs, here)
         case Order.NEWER if theirs.deleted:
-            if agreed or has_seen(theirs.version, here.version) or _is_what_was_deleted(theirs, mine):
+            if is_agreed or has_seen(theirs.version, here.version) or _is_what_was_deleted(theirs, mine):
                 return Remove(path=path, expected=here, tombstone=tombstone_of(theirs))
             version = theirs.version.edited_by(policy.author, mine.version.mtime_s)
             return Reassert(path=path, version=version) if policy.author else None
         case Order.NEWER:
-            seen = agreed or has_seen(theirs.version, here.version)
+            seen = is_agreed or has_seen(theirs.version, here.version)
             return _place(path, offer, here, Displaced.TRASH if seen else Displaced.UNSEEN_TRASH)
         case Order.CONCURRENT if not beats(theirs, mine):
             return None

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from gsync.core.model import Entry, FileMeta, Kind, Record, Tombstone
+from gsync.core.model import Entry, Kind, Record, Tombstone
 from gsync.core.names import RelPath
 from gsync.core.versions import MTIME_MAX, Order, Version, compare_vectors
 
@@ -62,8 +62,10 @@ def looks_the_same(a: Record, b: Record) -> bool:
     return same_content(a, b) and _attributes(a) == _attributes(b)
 
 
-def looks_like(record: Record, entry: FileMeta) -> bool:
+def looks_like(record: Record, entry: Entry) -> bool:
     """Whether it looks the same as what is told of `entry`, without making a record of that."""
+    if isinstance(entry, Tombstone):
+        return record.deleted and (record.kind, record.digest, record.target) == (entry.kind, entry.digest, "")
     shown = entry.fingerprint
     if (record.kind, record.digest, record.target, record.deleted) != (shown.kind, entry.digest, entry.target, False):
         return False

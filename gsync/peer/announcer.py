@@ -229,6 +229,7 @@ class Announcer:
             on_records=self._hear_records,
             on_names=self._on_names,
             new_tree=self._trees.new_tree,
+            offered=self._trees.offered,
             part=self._trees.on_demand,
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, TypeGuard
 
 from gevent.event import AsyncResult, Event
 from gevent.queue import Empty, Queue
@@ -230,8 +230,14 @@ class Applier:
         self._hand_back()
         outcomes = job.get()
         moved: dict[RelPath, None] = {}
+        plain = {outcome.path: outcome.meta for outcome in outcomes if _is_plain(outcome)}
+        self._trees.note_local(plain)
+        self._trees.synced.update({path: meta.version for path, meta in plain.items()})
         for outcome in outcomes:
-            moved.update(dict.fromkeys(self._take_over(outcome)))
+            if outcome.path in plain:
+                moved[outcome.path] = None
+            else:
+                moved.update(dict.fromkeys(self._take_over(outcome)))
         self._on_touch(self._publishing)
         self._publishing = frozenset()
         self._last_ended = self._clock.monotonic()
@@ -273,8 +279,6 @@ class Applier:
             case Published():
                 self._trees.note_local({outcome.path: outcome.meta})
                 self._trees.synced[outcome.path] = outcome.meta.version
-                if outcome.conflict_copy is None and not outcome.remark:  # as it mostly is
-                    return [outcome.path]
                 moved.append(outcome.path)
             case Removed():
                 self._trees.note_local({outcome.path: outcome.tombstone})
@@ -307,6 +311,11 @@ class Applier:
 def _write(staged: Staged, hasher: ContentHasher, data: memoryview) -> None:
     hasher.update(data)
     staged.write(data)
+
+
+def _is_plain(outcome: Outcome) -> TypeGuard[Published]:
+    """Whether something was published and nothing else is to be said, as it mostly is."""
+    return isinstance(outcome, Published) and outcome.conflict_copy is None and not outcome.remark
 
 
 def _bytes_held(change: Change) -> int:

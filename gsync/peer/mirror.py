@@ -48,24 +48,31 @@ class News(Struct, frozen=True, kw_only=True):
 
 
 class Mirror:
-    """Takes the snapshots and deltas of one connection, in order; `neighbourhood` knows whom they name, `here` what stands here."""
+    """Takes the snapshots and deltas of one connection, in order; `neighbourhood` knows whom they name, `here` what stands here,
+    `offered` what became of the news that were handed on.
+    """
 
     def __init__(
         self,
         neighbourhood: Neighbourhood,
         *,
         here: Callable[[RelPath], Record | None] = lambda path: None,
+        offered: Callable[[RelPath], Offer | None] = lambda path: None,
         new_tree: Callable[[], MutableMapping[RelPath, Offer]] = dict,
         pause: Pause = no_pause,
     ) -> None:
         self._neighbourhood = neighbourhood
         self._here = here
+        self._offered = offered
         self._new_tree = new_tree
         self._pause = pause
         self._marks = MarkTable()
         self._gathering: _Whole | None = None
         self._seq = 0
         self._is_whole = False
+        self._left_out = (
+            False  # whether a record was marked that was no news: then what is offered need not be what is marked
+        )
         self._unfinished: _Change | None = None  # what came of a change that goes on in the next delta
 
     @property
@@ -92,17 +99,18 @@ class Mirror:
         whole = self._gathering
         if whole is None or whole.seq != piece.seq:  # another snapshot: the tracker has begun anew
             whole = self._gathering = _Whole(piece.seq, self._new_tree())
-        self._read(piece.held, whole)
+        self._read(paused(piece.held, self._pause), whole)
         if not piece.last:
             return None
         for delta in whole.deltas:
             if delta.prev == whole.seq:
-                self._read(delta.held, whole)
+                self._read(paused(delta.held, self._pause), whole)
                 whole.lose(delta.lost)
                 whole.seq = delta.seq
         self._gathering = None
         self._marks, self._seq = whole.marks, whole.seq
         self._is_whole = not whole.overflowed
+        self._left_out = whole.refusals > 0
         self._unfinished = None
         return whole.news(whole.offers, whole=True)
 
@@ -119,7 +127,8 @@ class Mirror:
             self._is_whole = False
             return None
         change = _Change(delta.seq)
-        self._read(delta.held, change)
+        self._read((one for one in paused(delta.held, self._pause) if not self._is_known(one, change)), change)
+        self._left_out = self._left_out or change.refusals > 0
         change.lose(delta.lost)
         self._replace(change)
         if self._unfinished is not None:
@@ -130,7 +139,7 @@ class Mirror:
         return None if delta.more else change.news(change.offers, whole=False)
 
     def _read(self, held: Iterable[Held], into: _Gathering) -> None:
-        for one in paused(held, self._pause):
+        for one in held:
             try:
                 record = self._record(one.r)
                 into.mark(record.path, record_mark(record))
@@ -139,6 +148,23 @@ class Mirror:
                 into.refuse(one.r.p, error.reason)
         if into.count > RECORDS_MAX:
             raise RemoteProtocolError(f"a directory of more than {RECORDS_MAX} paths")
+
+    def _is_known(self, one: Held, into: _Change) -> bool:
+        """Whether it tells a record that is offered, and marked, already; all that can be new then is who has it.
+
+        Each file that comes here is told again to everybody, its source and ourselves included.
+        """
+        path = RelPath(one.r.p)  # no name yet, but what is found under it has one
+        before = self._unfinished
+        if self._left_out or path in into.offers or (before is not None and path in before.offers):
+            return False
+        offer = self._offered(path)
+        if offer is None or offer.record is None or not says(one.r, offer.record):
+            return False
+        sources = self._neighbourhood.sources(one.h)
+        if sources != offer.sources:
+            into.put(offer.record.path, Offer(version=offer.version, sources=sources, record=offer.record))
+        return True
 
     def _record(self, wire: WireRecord) -> Record:
         """What `wire` spells; mostly what stands here: then it is no news, and shares its parts with the local tree."""
@@ -173,7 +199,7 @@ class _Gathering(ABC):
     def __init__(self, seq: int) -> None:
         self.seq = seq
         self._refused: list[Refusal] = []
-        self._refusals = 0
+        self.refusals = 0
 
     @property
     @abstractmethod
@@ -194,12 +220,12 @@ class _Gathering(ABC):
             self.put(path, None)
 
     def refuse(self, name: str, reason: str) -> None:
-        self._refusals += 1
+        self.refusals += 1
         if len(self._refused) < REFUSALS_KEPT:
             self._refused.append(Refusal(name=name[:80], reason=reason))
 
     def news(self, offers: Mapping[RelPath, Offer | None], *, whole: bool) -> News:
-        return News(offers=offers, whole=whole, refused=tuple(self._refused), refusals=self._refusals)
+        return News(offers=offers, whole=whole, refused=tuple(self._refused), refusals=self.refusals)
 
 
 class _Change(_Gathering):
@@ -224,7 +250,7 @@ class _Change(_Gathering):
         """It goes on with what `before` has begun."""
         self.offers = {**before.offers, **self.offers}
         self._refused = [*before._refused, *self._refused][:REFUSALS_KEPT]
-        self._refusals += before._refusals
+        self.refusals += before.refusals
 
 
 class _Whole(_Gathering):

@@ -23,10 +23,14 @@ class Reach:
         self._serving = serving
         self._own_ip = own_ip
         self._judged: dict[Source, bool] = {}
+        self._last: tuple[Source, ...] = ()
+        self._left: tuple[Source, ...] = ()  # what was left of the last sources
 
     def cut(self, offer: Offer) -> Offer | None:
         """The offer with those sources that may be dialled; None where that leaves a classic offer without any."""
-        sources = tuple(filter(self.allows, offer.sources))
+        if offer.sources is not self._last:  # offers mostly share them
+            self._last, self._left = offer.sources, tuple(filter(self.allows, offer.sources))
+        sources = self._left
         if sources == offer.sources:
             return offer
         if not sources and offer.record is None:

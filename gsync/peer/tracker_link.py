@@ -82,8 +82,8 @@ OnNames = Callable[[Mapping[PeerName, Named]], None]
 class TrackerLink:
     """One conversation: made, `run` once, then forgotten. `tell` and `locate` may be called at any time, from any greenlet.
 
-    A snapshot is handed on in a tree of `new_tree`. `on_records` is called on the greenlet that runs the link; it must not call
-    `locate`, whose answer would come after it.
+    A snapshot is handed on in a tree of `new_tree`; `offered` tells what of all that was handed on stands at a path.
+    `on_records` is called on the greenlet that runs the link; it must not call `locate`, whose answer would come after it.
     """
 
     def __init__(
@@ -98,6 +98,7 @@ class TrackerLink:
         on_records: OnRecords,
         on_names: OnNames = lambda names: None,
         new_tree: Callable[[], MutableMapping[RelPath, Offer]] = dict,
+        offered: Callable[[RelPath], Offer | None] = lambda path: None,
         part: bool = False,
     ) -> None:
         self._stream = stream
@@ -108,7 +109,9 @@ class TrackerLink:
         self._on_records = on_records
         self._on_names = on_names
         self._neighbourhood = Neighbourhood(whereabouts)
-        self._mirror = Mirror(self._neighbourhood, here=holdings.record, new_tree=new_tree, pause=breathe)
+        self._mirror = Mirror(
+            self._neighbourhood, here=holdings.record, offered=offered, new_tree=new_tree, pause=breathe
+        )
         self._outbox = Outbox(holdings, alive=self._alive)
         self.answers = 0
         """How often it has told something."""

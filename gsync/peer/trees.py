@@ -18,7 +18,7 @@ from gsync.core.model import Entry, FileMeta, Kind, Offer, Record, Tombstone
 from gsync.core.names import RelPath
 from gsync.core.pausing import Pause, no_pause, paused
 from gsync.core.planner import Policy, plan
-from gsync.core.records import looks_the_same, record_of
+from gsync.core.records import looks_like, record_of
 from gsync.core.versions import Version
 from gsync.peer.sweep import Sweep
 from gsync.storage.index import Contents
@@ -102,9 +102,9 @@ class Trees:
         """Change the remote tree at these paths (None: nobody offers it any more); the paths where that is worth a plan."""
         changed = set()
         for path, offer in offers.items():
-            if self.remote.get(path) == offer:
-                continue
             before = self.remote.get(path)
+            if before == offer:
+                continue
             self._forget_offer(before)
             if offer is None:
                 del self.remote[path]
@@ -113,6 +113,10 @@ class Trees:
             if offer is None or not self._is_settled(path, offer, before):
                 changed.add(path)
         return changed
+
+    def offered(self, path: RelPath) -> Offer | None:
+        """What others have at `path`, whichever tree holds it by now."""
+        return self.remote.get(path)
 
     def is_settled(self, path: RelPath) -> bool:
         """Whether what is offered at `path` stands here just so and was agreed: then a plan would find nothing to do there."""
@@ -225,11 +229,11 @@ class Trees:
         """
         entry: Entry | None = self._local.get(path) or self._buried.get(path)
         theirs = offer.record
-        if self.on_demand or (before is not None and before.record != theirs):
+        if self.on_demand or (before is not None and before is not offer and before.record != theirs):
             return False
         if entry is None or theirs is None or theirs.moved_from is not None or theirs.version != entry.version:
             return False
-        return self.synced.get(path) == entry.version and looks_the_same(record_of(path, entry), theirs)
+        return self.synced.get(path) == entry.version and looks_like(theirs, entry)
 
     def _is_told(self, path: RelPath, entry: Entry) -> bool:
         return self._tells_edits or self.synced.get(path) == entry.version
@@ -301,7 +305,7 @@ class Trees:
 def _is_what_is_offered(path: RelPath, entry: Entry, offer: Offer) -> bool:
     """Whether this is the same; classic peers know of no deletions, so one that came after theirs agrees with them."""
     if offer.record is not None:
-        return looks_the_same(record_of(path, entry), offer.record)
+        return looks_like(offer.record, entry)
     if isinstance(entry, Tombstone):
         return entry.version.mtime_s >= offer.version.mtime_s
     return entry.kind is Kind.FILE and entry.version.mtime_s == offer.version.mtime_s

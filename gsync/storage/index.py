@@ -173,22 +173,17 @@ class Index:
         journalled, self._journalled = self._journalled, None
         self._fresh = None
         with self._transaction() as database:
-            database.executemany(
-                "REPLACE INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (rows.entry_row(p, m) for p, m in entries.items() if m),
+            rows.put(database, "entry", (rows.entry_row(path, entry) for path, entry in entries.items() if entry))
+            rows.remove(database, "entry", "path", (path for path, entry in entries.items() if entry is None))
+            rows.put(
+                database, "synced", (rows.synced_row(path, version) for path, version in synced.items() if version)
             )
-            database.executemany("DELETE FROM entry WHERE path = ?", ((p,) for p, m in entries.items() if m is None))
-            database.executemany(
-                "REPLACE INTO synced VALUES (?, ?)", (rows.synced_row(p, v) for p, v in synced.items() if v)
-            )
-            database.executemany("DELETE FROM synced WHERE path = ?", ((p,) for p, v in synced.items() if v is None))
+            rows.remove(database, "synced", "path", (path for path, version in synced.items() if version is None))
             if journalled is not None and journalled.issubset(forget):
                 database.execute("DELETE FROM journal")  # all of them together: that is many times faster
             else:
-                database.executemany("DELETE FROM journal WHERE name = ?", ((name,) for name in forget))
-            database.executemany(
-                "REPLACE INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)", (rows.journal_row(row) for row in journal)
-            )
+                rows.remove(database, "journal", "name", forget)
+            rows.put(database, "journal", map(rows.journal_row, journal))
             if scanned:
                 database.execute("REPLACE INTO meta VALUES ('scanned', '1')")
         self.has_history = self.has_history or scanned

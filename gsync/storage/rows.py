@@ -1,4 +1,4 @@
-"""How values are spelled in the index: entries, versions and journal rows, to SQLite's columns and back.
+"""How values are spelled in the index: entries, versions and journal rows, to SQLite's columns and back; and how rows get there.
 
 Numbers of the disk are kept as text: an inode may need 64 bits without a sign, and an mtime in nanoseconds more than 64
 bits, which SQLite's integers cannot hold. The way back checks everything, for a folder may come from a stranger with an
@@ -8,7 +8,9 @@ index in it: `IndexDamaged` is what a value raises that nobody of ours wrote.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Iterable, Sequence
+from itertools import chain, islice
 from typing import Annotated, Final
 
 import msgspec
@@ -21,6 +23,8 @@ from gsync.errors import IndexDamaged
 from gsync.storage.journal import JournalRow, RowState
 
 Row = tuple[str, ...]
+
+_AT_ONCE: Final = 50
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 _VERSIONS: Final = msgspec.json.Decoder(tuple[_Count, tuple[tuple[str, _Count], ...]])
@@ -182,3 +186,16 @@ def _staged_name(name: str) -> str:
     if "/" in name or name in {"", ".", ".."}:
         raise ValueError(f"{name!r} is not a name in staging")
     return name
+
+
+def put(database: sqlite3.Connection, table: str, values: Iterable[Row]) -> None:
+    """Write rows into `table`, many in one statement: at each statement the interpreter lock is let go, and waited for."""
+    left = iter(values)
+    while together := list(islice(left, _AT_ONCE)):
+        row = f"({','.join('?' * len(together[0]))})"
+        database.execute(f"REPLACE INTO {table} VALUES {','.join([row] * len(together))}", [*chain(*together)])
+
+
+def remove(database: sqlite3.Connection, table: str, key: str, values: Iterable[str]) -> None:
+    """Remove the rows with these keys from `table`."""
+    database.executemany(f"DELETE FROM {table} WHERE {key} = ?", ((str(value),) for value in values))

@@ -8,6 +8,7 @@ own buffer, and whoever sends one sends it with sendfile. Sans-IO. PROTOCOL.md, 
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import Final
 
 from gsync.errors import RemoteProtocolError
@@ -19,6 +20,8 @@ HEADER_MAX_BYTES: Final = 1024 * 1024
 """The longest header: a piece of a snapshot or an announcement is at most 64 KiB, a block list of 2 TiB goes in a body."""
 
 LENGTH_BYTES: Final = 4
+
+_LENGTH: Final = Struct(">I")
 
 
 def frame(header: bytes) -> bytes:
@@ -33,47 +36,53 @@ class FrameSplitter:
     It holds what it is fed: who asks for `next` after each feed holds one header and one feed at most.
     """
 
-    __slots__ = ("_header_max_bytes", "_held")
+    __slots__ = ("_at", "_header_max_bytes", "_held")
 
     def __init__(self, *, header_max_bytes: int = HEADER_MAX_BYTES) -> None:
         self._header_max_bytes = header_max_bytes
         self._held = bytearray()
+        self._at = 0  # what is before it was given back already
 
     @property
     def pending(self) -> int:
         """How many bytes are held."""
-        return len(self._held)
+        return len(self._held) - self._at
 
     @property
     def wants(self) -> int:
         """How many more bytes the frame that has begun needs; 0 when a header is complete."""
-        if len(self._held) < LENGTH_BYTES:
-            return LENGTH_BYTES - len(self._held)
-        return max(0, LENGTH_BYTES + self._length() - len(self._held))
+        if self.pending < LENGTH_BYTES:
+            return LENGTH_BYTES - self.pending
+        return max(0, LENGTH_BYTES + self._length() - self.pending)
 
     def feed(self, data: bytes | memoryview) -> None:
         """Add what came."""
+        if self._at:
+            del self._held[: self._at]
+            self._at = 0
         self._held += data
 
     def next(self) -> bytes | None:
         """The next whole header; None when more bytes are needed. Raises `RemoteProtocolError` for one that is too long."""
-        if len(self._held) < LENGTH_BYTES:
+        begin = self._at + LENGTH_BYTES
+        if len(self._held) < begin:
             return None
         length = self._length()
         if not 0 < length <= self._header_max_bytes:
             raise RemoteProtocolError(f"a frame header of {length} bytes (1 to {self._header_max_bytes})")
-        end = LENGTH_BYTES + length
-        if len(self._held) < end:
-            return None
-        header = bytes(self._held[LENGTH_BYTES:end])
-        del self._held[:end]
-        return header
+        return None if len(self._held) < begin + length else self._taken(begin, begin + length)
 
     def body(self, most: int) -> bytes:
         """Up to `most` bytes of the body that are here already."""
-        part = bytes(self._held[:most])
-        del self._held[:most]
-        return part
+        return self._taken(self._at, min(self._at + most, len(self._held)))
+
+    def _taken(self, begin: int, end: int) -> bytes:
+        taken = bytes(memoryview(self._held)[begin:end])
+        self._at = end
+        if end == len(self._held):
+            self.feed(b"")  # lets go of the room: a link may be idle for long
+        return taken
 
     def _length(self) -> int:
-        return int.from_bytes(self._held[:LENGTH_BYTES], "big")
+        length: int = _LENGTH.unpack_from(self._held, self._at)[0]
+        return length

@@ -111,8 +111,9 @@ class SortedNames:
 
     def add(self, name: RelPath) -> None:
         """Serve `name` from now on."""
-        if name not in self:
-            self._names.insert(bisect_left(self._names, name), name)
+        place = bisect_left(self._names, name)
+        if place == len(self._names) or self._names[place] != name:
+            self._names.insert(place, name)
 
     def discard(self, name: RelPath) -> None:
         """Serve `name` no more."""

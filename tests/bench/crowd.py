@@ -81,7 +81,7 @@ class _Crowd:
     def _wait(self, cluster: Cluster, peers: list[Peer]) -> None:
         """Until all have said that they are in sync; looks at the tail only, so that looking costs them nothing."""
         for peer in peers:
-            cluster.until(lambda peer=peer: '"event":"sync.done"' in peer.out, "all in sync", within_s=WITHIN_S)
+            cluster.until(lambda peer=peer: peer.has_said('"event":"sync.done"'), "all in sync", within_s=WITHIN_S)
 
 
 def _told_at(peer: Peer) -> float:

@@ -164,6 +164,6 @@ class _Look:
 
     def _told_at(self, peer: Peer, event: str) -> float:
         """The wall clock at which it said so, to the millisecond."""
-        peer.until(lambda: f'"event":"{event}"' in peer.out, event, within_s=WITHIN_S)
+        peer.until(lambda: peer.has_said(f'"event":"{event}"'), event, within_s=WITHIN_S)
         peer.until(lambda: peer.events(event), event)
         return datetime.fromisoformat(peer.events(event)[0]["time"]).timestamp()

@@ -73,7 +73,7 @@ class _Joins:
         peer = self._cluster.peer(
             f"peer-{run}", self._tracker.port, "--no-tracker", "--send-only", "--stats", "--timeout=30"
         )
-        peer.until(lambda: '"event":"sync.done"' in peer.out, "all records heard", within_s=WITHIN_S)
+        peer.until(lambda: peer.has_said('"event":"sync.done"'), "all records heard", within_s=WITHIN_S)
         peer.until(lambda: peer.events("sync.done"), "all records heard")
         done = peer.events("sync.done")[0]
         self.seconds.append(datetime.fromisoformat(done["time"]).timestamp() - began)

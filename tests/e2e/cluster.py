@@ -90,6 +90,7 @@ class Program:
         self._home = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=home))
         with (self._home / "out").open("wb") as out, (self._home / "err").open("wb") as err:
             self._popen = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=env, cwd=cwd)
+        self._searched: dict[str, int] = {}
 
     @property
     def pid(self) -> int:
@@ -104,6 +105,15 @@ class Program:
     def err(self) -> str:
         """What it wrote to stderr so far."""
         return (self._home / "err").read_text(encoding="utf-8", errors="replace")
+
+    def has_said(self, text: str) -> bool:
+        """Whether `text` is in what it wrote to stdout; only what came since the last question is read, however much there is."""
+        with (self._home / "out").open("rb") as out:
+            out.seek(self._searched.get(text, 0))
+            if text.encode() in out.read():
+                return True
+            self._searched[text] = max(out.tell() - len(text.encode()), 0)
+            return False
 
     @property
     def code(self) -> int | None:

@@ -9,9 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gsync.core.model import FileMeta, Fingerprint, Kind, Record, Tombstone
+from gsync.core.model import Entry, FileMeta, Fingerprint, Kind, Record, Tombstone
 from gsync.core.names import RelPath
-from gsync.core.records import MTIME_NS_MAX, beats, order, record_of, same_content, tombstone_of, winner
+from gsync.core.records import (
+    MTIME_NS_MAX,
+    beats,
+    looks_like,
+    looks_the_same,
+    order,
+    record_of,
+    same_content,
+    tombstone_of,
+    winner,
+)
 from gsync.core.versions import Order, Version
 
 PATH = RelPath.parse("notes.txt")
@@ -189,3 +199,32 @@ def test_a_tombstone_and_its_record_say_the_same() -> None:
     assert record.deleted
     assert tombstone_of(record) == replace(tombstone, leftover_inode=0)
     assert tombstone_of(record, version=v(6, a=2)).version == v(6, a=2)
+
+
+entries = st.one_of(
+    st.builds(
+        FileMeta,
+        fingerprint=st.builds(
+            Fingerprint,
+            size=st.just(5),
+            mtime_ns=st.sampled_from([-1, 0, 5, MTIME_NS_MAX, MTIME_NS_MAX + 1]),
+            ctime_ns=st.just(0),
+            inode=st.just(7),
+            mode=st.sampled_from([0o644, 0o755]),
+            kind=st.sampled_from(list(Kind)),
+        ),
+        version=st.just(v(5, a=1)),
+        digest=st.sampled_from(["", D1, D2]),
+        target=st.sampled_from(["", "elsewhere"]),
+    ),
+    st.builds(
+        Tombstone, version=st.just(v(5, a=1)), kind=st.sampled_from(list(Kind)), digest=st.sampled_from(["", D1, D2])
+    ),
+)
+
+
+@given(entries, entries)
+def test_a_record_looks_like_an_entry_if_it_looks_the_same_as_that_of_the_entry(entry: Entry, other: Entry) -> None:
+    assert looks_like(record_of(PATH, entry), entry)
+    theirs = record_of(PATH, other)
+    assert looks_like(theirs, entry) == looks_the_same(record_of(PATH, entry), theirs)

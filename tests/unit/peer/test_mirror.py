@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec.structs
 import pytest
 from hypothesis import given
@@ -22,12 +24,14 @@ THEM = Source(endpoint=Endpoint("192.0.2.9", 2000), speaks_gsync=True, speaks_na
 A, B, C, D = (record(name) for name in "abcd")
 
 
-def a_mirror(pauses: list[int] | None = None) -> Mirror:
+def a_mirror(
+    pauses: list[int] | None = None, *, offered: Callable[[RelPath], Offer | None] = lambda name: None
+) -> Mirror:
     known = Neighbourhood(
         Whereabouts(own=Endpoint("192.0.2.1", 2001), tracker_ip="192.0.2.2", is_own_address=lambda ip: False)
     )
     known.add([row(1), row(2, "192.0.2.1", 2001)])
-    return Mirror(known, pause=(lambda: pauses.append(1)) if pauses is not None else (lambda: None))
+    return Mirror(known, offered=offered, pause=(lambda: pauses.append(1)) if pauses is not None else (lambda: None))
 
 
 def snapshot(*records: Record, seq: int = 1, last: bool = True) -> Snapshot:
@@ -193,6 +197,49 @@ def test_what_is_doubted_needs_a_snapshot_but_is_not_forgotten() -> None:
     assert (known.seq, known.digest) == (1, digest_of(A))
 
 
+# What is told again
+
+
+def told_again(*deltas: Delta) -> tuple[Mirror, list[dict[RelPath, Offer | None]]]:
+    """A mirror after A and B were offered and these deltas came, and the news that each of them was."""
+    remote, told = dict[RelPath, Offer | None](), []
+    known = a_mirror(offered=remote.get)
+    remote |= whole(known.take_piece(snapshot(A, B)))
+    for one in deltas:
+        news = known.take_delta(one)
+        told.append({} if news is None else dict(news.offers))
+        remote |= told[-1]
+    return known, told
+
+
+def test_a_record_that_is_told_again_is_no_news() -> None:
+    known, told = told_again(delta(1, 2, A, C), delta(2, 3, C, B))
+    assert told == [offers(C), {}]
+    assert (known.seq, known.digest) == (3, digest_of(A, B, C))
+
+
+def test_others_who_have_what_is_told_again_are_news() -> None:
+    known, told = told_again(Delta(prev=1, seq=2, held=[held(A, 2)]))
+    assert told == [{A.path: Offer(version=A.version, sources=(), record=A)}]
+    assert known.digest == digest_of(A, B)
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one delta", "in two deltas that go on"])
+def test_what_was_changed_there_and_back_is_news_again(together: bool) -> None:
+    newer = record("a", version=v(9, a=2))
+    there_and_back = [delta(1, 2, newer, A)] if together else [more(1, 2, newer), delta(2, 3, A)]
+    known, told = told_again(*there_and_back)
+    assert told[-1] == offers(A)
+    assert known.digest == digest_of(A, B)
+
+
+def test_once_a_record_was_left_out_what_is_offered_is_not_taken_for_what_was_told() -> None:
+    without = msgspec.structs.replace(A, version=v(9, a=2), digest="")
+    known, told = told_again(Delta(prev=1, seq=2, held=[held(without, 1)]), delta(2, 3, A))
+    assert told == [{}, offers(A)]
+    assert known.digest == digest_of(A, B)
+
+
 # Offers
 
 
@@ -310,9 +357,10 @@ changes = st.lists(
 
 
 @pytest.mark.slow
-@given(changes, st.lists(changes, max_size=6), st.integers(0, 6))
+@pytest.mark.parametrize("is_asked", [False, True], ids=["", "what is offered is asked for"])
+@given(first=changes, steps=st.lists(changes, max_size=6), inside=st.integers(0, 6))
 def test_snapshot_and_deltas_come_to_the_same_as_a_later_snapshot(
-    first: list[tuple[str, int]], steps: list[list[tuple[str, int]]], inside: int
+    first: list[tuple[str, int]], steps: list[list[tuple[str, int]]], inside: int, is_asked: bool
 ) -> None:
     def after(state: dict[str, int], step: list[tuple[str, int]]) -> dict[str, int]:
         return {name: number for name, number in {**state, **dict(step)}.items() if number}
@@ -322,7 +370,8 @@ def test_snapshot_and_deltas_come_to_the_same_as_a_later_snapshot(
 
     state = after({}, first)
     begun = list(of(state))
-    known, remote = a_mirror(), dict[RelPath, Offer | None]()
+    remote = dict[RelPath, Offer | None]()
+    known = a_mirror(offered=lambda name: remote.get(name) if is_asked else None)
     middle = len(begun) // 2
     known.take_piece(snapshot(*begun[:middle], seq=1, last=False))
     for number, step in enumerate(steps):
