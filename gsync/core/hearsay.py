@@ -55,6 +55,10 @@ class Hearsay:
         """It was found out by asking: the flood that tells of it, which may be still to come, must not end here for that."""
         self._unflooded[path] = version
 
+    def was_flooded(self, path: RelPath) -> None:
+        """This peer has begun a flood about it itself: one that is still to come may end here."""
+        self._unflooded.forget(path)
+
     def is_late_flood(self, record: Record) -> bool:
         """Whether this is the first word of a flood about what was found out by asking."""
         is_late = self._unflooded.get(record.path) == record.version

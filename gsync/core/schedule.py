@@ -227,20 +227,19 @@ class FetchQueue:
         return any(pending.failures >= STUCK_AFTER for pending in self._pending.values())
 
     def stuck(self) -> Iterator[RelPath]:
-        """Those paths, and the ones that have no source at all."""
-        return (p for p, one in self._pending.items() if one.failures >= STUCK_AFTER or not one.fetch.offer.sources)
+        """Those paths, and the ones that have no source at all, or none that has not failed often."""
+        return (p for p, one in self._pending.items() if one.failures >= STUCK_AFTER or self._all_failed_often(one))
 
     def is_hopeless(self) -> bool:
         """Whether nothing runs and everything pending has failed so often that `--once` should end."""
         return all(
-            p.active_at is None
-            and (p.failures >= HOPELESS_AFTER or all(self._has_failed_often(s) for s in p.fetch.offer.sources))
+            p.active_at is None and (p.failures >= HOPELESS_AFTER or self._all_failed_often(p))
             for p in self._pending.values()
         )
 
-    def _has_failed_often(self, source: Source) -> bool:
-        lane = self._lanes.get(source.endpoint)
-        return lane is not None and lane.failures >= HOPELESS_AFTER
+    def _all_failed_often(self, pending: _Pending) -> bool:
+        lanes = (self._lanes.get(source.endpoint) for source in pending.fetch.offer.sources)
+        return all(lane is not None and lane.failures >= HOPELESS_AFTER for lane in lanes)
 
     def _try_next(self, path: RelPath, now: float) -> None:
         """Let the path wait for the sources that were not tried yet, or rest when there are none; unwanted, it is forgotten."""

@@ -217,6 +217,7 @@ class Twin:
             self._fetch(peer, path)
         for ruling in rulings if self._point.mode.sends_push else ():
             if ruling.newer is not None and peer.freshness.known(ruling.path) != known[ruling.path]:
+                peer.freshness.hearsay.was_flooded(ruling.path)
                 self._flood(ruling.newer, sender=peer.name, to=self._point.overlay.topology[peer.name] - {source})
         self._look_after(peer)
 

@@ -108,7 +108,7 @@ class PeerControls(OverlayOrders):
             links=links,
             workers=workers,
             clock=clock,
-            failure=syncer.outcomes.last_failure,
+            failure=syncer.why_not_here,
             demand=demand,
             replan=syncer.replan,
         )

@@ -78,6 +78,7 @@ class Invalidations:
         What comes later of it is no news here, and goes no further.
         """
         if self._fresh.mode.sends_push:
+            self._fresh.hearsay.was_flooded(record.path)
             self._neighbours.tell(
                 (name for name in self._neighbours.names if name != besides), self._second_hand(record)
             )

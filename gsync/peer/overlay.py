@@ -10,7 +10,7 @@ folder: what should come is offered to the planner, as if a tracker had told it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from gevent.event import Event
@@ -50,6 +50,10 @@ UNTOLD_MAX: Final = 10_000
 
 LOST_S: Final = 10.0
 """After a lost link, or something that was missed, no copy is believed for longer, unasked."""
+
+SOUGHT_S: Final = 5.0
+SOUGHT_EACH_S: Final = 0.5
+"""How long it is searched for others who have what its told sources do not give: all of it, and each path."""
 
 OnOffers = Callable[[Mapping[RelPath, Offer | None]], None]
 
@@ -146,6 +150,7 @@ class Overlay:
         self._is_awake = False
         self._untold: dict[RelPath, None] = {}
         self._quiet_since: float | None = None
+        self._sought = 0
 
     def run(self) -> None:
         """Keep the links and the time; never returns."""
@@ -225,6 +230,19 @@ class Overlay:
             if known.record == record:
                 sources = tuple(dict.fromkeys((*sources, *known.sources)))
         self._offer({record.path: Offer(version=record.version, sources=sources, record=record)})
+
+    def locate(self, paths: Sequence[RelPath]) -> Mapping[RelPath, tuple[Source, ...]]:
+        """Who else has these as they are offered, as searches tell; of some of them, others the next time. Waits for it."""
+        found: dict[RelPath, tuple[Source, ...]] = {}
+        until = self._clock.monotonic() + SOUGHT_S
+        for number in range(len(paths)):
+            path = paths[(self._sought + number) % len(paths)]
+            if self._tells_changes() or self._clock.monotonic() >= until:
+                self._sought += number
+                break
+            if other := self.searches.other_source(self._trees.remote.get(path), path, wait_s=SOUGHT_EACH_S):
+                found[path] = (other,)
+        return found
 
     def poke(self) -> None:
         """Something may be due earlier now."""

@@ -38,6 +38,9 @@ SETTLE_S: Final = 0.25
 GET_S: Final = 3600.0
 """After so long one name is given up; a source that is slower than its limits is left much earlier."""
 
+AGAIN_S: Final = 5.0
+"""How long it is waited for what failed in the same way before."""
+
 LOOK_S: Final = 1.0
 """How often it is looked whether a fetch that is waited for has failed."""
 
@@ -48,7 +51,7 @@ CHECK_S: Final = 0.02
 
 
 class OverlayOrders:
-    """The orders of one peer; `failure` says why a path could not be fetched lately."""
+    """The orders of one peer; `failure` says why a path could not be fetched lately, unless it is on its way again."""
 
     def __init__(
         self,
@@ -239,7 +242,9 @@ class OverlayOrders:
                     yield self._get(overlay, name, holder, "", names)
                 else:
                     source = None if name in here else self._called(offer.sources[0])
-                    yield self._await(overlay, name, offer.version, source)
+                    got = self._await(overlay, name, offer.version, source)
+                    # Of what is new the origin alone was told; others have it by now.
+                    yield self._get(overlay, name, None, "", names) if got.reason else got
         finally:
             self._demand.unwish(names)
             self._replan(list(names))  # what nobody waits for any more is not fetched
@@ -280,17 +285,21 @@ class OverlayOrders:
         return self._await(overlay, path, version, best.holder)
 
     def _await(self, overlay: Overlay, path: RelPath, version: Version, holder: PeerName | None) -> Got:
-        """Until this version stands in the folder, or it is known why not."""
-        deadline = self._clock.monotonic() + GET_S
+        """Until this version stands in the folder, or it is known why not; what failed before is tried again."""
+        now = self._clock.monotonic()
+        deadline, again, before = now + GET_S, now + AGAIN_S, self._failure(path)
         changed = overlay.await_change(path)
         try:
             while self._clock.monotonic() < deadline:
                 meta = self._trees.local.get(path)
                 if meta is not None and compare_vectors(meta.version, version) in (Order.SAME, Order.NEWER):
                     return Got(path=path, holder=holder, size=meta.fingerprint.size)
-                if not changed.wait(LOOK_S) and (reason := self._failure(path)):
+                if changed.wait(LOOK_S):
+                    changed.clear()
+                    continue
+                reason = self._failure(path)
+                if reason and (reason != before or self._clock.monotonic() >= again):
                     return Got(path=path, holder=holder, reason=reason)
-                changed.clear()
         finally:
             overlay.let_go(path, changed)
         return Got(path=path, holder=holder, reason=f"it did not come within {GET_S:.0f} s")

@@ -227,8 +227,8 @@ class Peer:
             loops = [self._applier.run, self._syncer.run, self._indexer.run, self._links.run]
             if self._settings.tracker is not None:
                 self._voice.announcer = announcer = self._make_announcer(self._settings.tracker)
-                loops += [announcer.run, self._seeker(announcer).run]
-            loops += [self.overlay.run] if self.overlay else []
+                loops.append(announcer.run)
+            loops += [self._seeker().run, *([self.overlay.run] if self.overlay else [])]
             with TaskGroup() as tasks:
                 for loop in loops:
                     tasks.spawn(loop)
@@ -272,11 +272,11 @@ class Peer:
         """Look at the folder now."""
         self._indexer.ask()
 
-    def _seeker(self, announcer: Announcer) -> Seeker:
+    def _seeker(self) -> Seeker:
         return Seeker(
             wanted=self._queue,
             trees=self._trees,
-            locate=announcer.locate,
+            locates=[one.locate for one in (self._voice.announcer, self.overlay) if one is not None],
             cut=self._hearing.cut,
             replan=self._syncer.replan,
         )

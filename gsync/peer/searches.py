@@ -17,6 +17,7 @@ from gsync.core.backoff import Random
 from gsync.core.copies import CopyState
 from gsync.core.flood import (
     HITS_MAX,
+    QUERY_TTL,
     TTL_MAX,
     Back,
     Dropped,
@@ -27,7 +28,7 @@ from gsync.core.flood import (
     RandomBits,
     new_message_id,
 )
-from gsync.core.model import Record, Source
+from gsync.core.model import Offer, Record, Source
 from gsync.core.names import Endpoint, PeerName, RelPath
 from gsync.errors import NameRefused
 from gsync.net.clock import Clock
@@ -125,6 +126,17 @@ class Searches:
         finally:
             del self._open[id_]
             self._flood.end(id_)
+
+    def other_source(self, offer: Offer | None, path: RelPath, *, wait_s: float) -> Source | None:
+        """The first that has it as it is offered, beside those who offer it; None where nobody answers in time."""
+        if offer is None:
+            return None
+        known = {source.endpoint for source in offer.sources}
+        for hit in self.search(str(path), ttl=QUERY_TTL, wait_s=wait_s):
+            source = hit.source
+            if source is not None and hit.record == offer.record and source.endpoint not in known:
+                return source
+        return None
 
     def hear_query(self, link: OverlayLink, query: Query) -> None:
         """A neighbour asks, or passes on what others ask."""

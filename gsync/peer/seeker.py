@@ -1,7 +1,8 @@
-"""Looks for further sources of what nobody gives: asks the tracker who else has it. One loop; spawned by the peer.
+"""Looks for further sources of what nobody gives: asks the tracker or the neighbours who else has it. One loop, of the peer.
 
-A native tracker tells eight holders of a record at most, and who came later only when it is asked. So paths that all told sources
-have refused, and those whose sources are all gone, are asked about each few seconds, some at a time.
+A native tracker tells eight holders of a record at most, and who came later only when it is asked; neighbours tell of the origin of
+what is new. So paths that all told sources have refused, and those whose sources are all gone, are asked about each few seconds,
+some at a time.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ ASKED_MAX: Final = 500
 """Paths of one question; the others have their turn when these are found, or rest."""
 
 
+Locate = Callable[[Sequence[RelPath]], Mapping[RelPath, tuple[Source, ...]]]
+
+
 class Wanted(Protocol):
     """The part of the fetch queue that knows what is not to be had."""
 
@@ -29,20 +33,20 @@ class Wanted(Protocol):
 
 
 class Seeker:
-    """Asks `locate`, and lets `replan` have what turned out to be offered by others, too."""
+    """Asks each of `locates`, and lets `replan` have what turned out to be offered by others, too."""
 
     def __init__(
         self,
         *,
         wanted: Wanted,
         trees: Trees,
-        locate: Callable[[Sequence[RelPath]], Mapping[RelPath, tuple[Source, ...]]],
+        locates: Sequence[Locate],
         cut: Callable[[Offer], Offer | None],
         replan: Callable[[Iterable[RelPath]], None],
     ) -> None:
         self._wanted = wanted
         self._trees = trees
-        self._locate = locate
+        self._locates = locates
         self._cut = cut
         self._replan = replan
 
@@ -51,8 +55,8 @@ class Seeker:
         while True:
             gevent.sleep(SEEK_S)
             asked = list(islice(self._wanted.stuck(), ASKED_MAX))
-            if asked:
-                self._take_in(self._locate(asked))
+            for locate in self._locates if asked else ():
+                self._take_in(locate(asked))
 
     def _take_in(self, located: Mapping[RelPath, tuple[Source, ...]]) -> None:
         found: dict[RelPath, Offer | None] = {}

@@ -158,6 +158,10 @@ class Syncer:
         """The paths whose content is on its way now."""
         return frozenset(self._queue.active())
 
+    def why_not_here(self, path: RelPath) -> str | None:
+        """Why `path` could not be fetched lately; None where nothing failed, or another source is just giving it."""
+        return None if path in self._queue.active() else self.outcomes.last_failure(path)
+
     def why_waiting(self, path: RelPath) -> str:
         """What stands between a plan for `path` and its being carried out; "" where nothing does, or nothing is to be done."""
         if self._paused:

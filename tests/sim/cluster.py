@@ -239,7 +239,7 @@ def orders(machine: Machine) -> OverlayOrders:
         links=peer._links,
         workers=peer._workers,
         clock=peer._clock,
-        failure=peer._syncer.outcomes.last_failure,
+        failure=peer._syncer.why_not_here,
         demand=peer._demand,
         replan=peer._syncer.replan,
     )

@@ -7,11 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from gsync.core.copies import CopyState, Mode
-from gsync.core.names import PeerName, RelPath
+from gsync.core.model import Source
+from gsync.core.names import Endpoint, PeerName, RelPath
 from gsync.core.topology import Topology, edges, messages_per_flood, parse_shape, shaped
 from gsync.errors import ConfigError, UnknownName
+from gsync.peer.overlay import SOUGHT_EACH_S, SOUGHT_S
 from gsync.peer.searches import HeardOf
 from tests.sim.cluster import Cluster, Machine, cluster, orders
 
@@ -49,6 +52,13 @@ def linked(
 
 def links(machine: Machine) -> frozenset[PeerName]:
     return frozenset(machine.overlay.neighbours.names)
+
+
+def place_of(machine: Machine, other: PeerName) -> Endpoint:
+    """Where `machine` reaches the other one."""
+    place = machine.overlay.arrangement.place(other)
+    assert place is not None
+    return place
 
 
 def sent(machines: list[Machine], kind: str) -> int:
@@ -126,6 +136,49 @@ def test_what_a_poll_tells_before_any_push_is_told_on(tmp_path: Path) -> None:
         machines[1].stop()
         machines[0].folder.edit("song.mp3", b"lala")
         swarm.wait_until(lambda: all(m.files() == {"song.mp3": b"lala"} for m in machines[2:]), within_s=15)
+
+
+@pytest.mark.parametrize("has_tracker", [True, False])
+def test_what_cannot_be_had_from_its_origin_comes_from_whoever_has_it(tmp_path: Path, has_tracker: bool) -> None:
+    """The flood told of the origin alone, which this peer cannot reach: a firewall, or it is gone by now."""
+    with linked(tmp_path, "line", 3, mode=Mode.PUSH) as (swarm, machines, _):
+        swarm.wait_until(lambda: machines[2].files() == {"song.mp3": b"la"}, within_s=60)
+        if not has_tracker:
+            swarm.stop_tracker()
+        swarm.network.silence(place_of(machines[1], name(0)))
+        swarm.network.cut(machines[0].ip, machines[2].ip)
+        machines[0].folder.edit("song.mp3", b"lala")
+        swarm.wait_until(lambda: machines[1].files() == {"song.mp3": b"lala"}, within_s=10)
+        swarm.wait_until(lambda: machines[2].files() == {"song.mp3": b"lala"}, within_s=60)
+
+
+def test_who_is_looked_for_in_vain_does_not_stand_in_the_way_of_others(tmp_path: Path) -> None:
+    with linked(tmp_path, "line", 2) as (swarm, machines, _):
+        asker = machines[1].overlay
+        song = machines[0].overlay._trees.record(SONG)
+        nobodys = [RelPath.parse(f"lost-{number:02}") for number in range(30)]
+        nowhere = (Source(endpoint=Endpoint("192.0.2.99", 2000), speaks_gsync=True, speaks_native=True),)
+        for path in (*nobodys, SONG):
+            asker.offer(replace(song, path=path), nowhere)
+        began, rounds = swarm.world.now_s, 0
+        while SONG not in (found := asker.locate([*nobodys, SONG])):
+            rounds += 1
+            assert rounds < 4
+        assert [source.endpoint for source in found[SONG]] == [place_of(machines[1], name(0))]
+        assert swarm.world.now_s - began < 4 * (SOUGHT_S + SOUGHT_EACH_S)
+
+
+def test_what_is_got_of_an_origin_that_is_gone_comes_from_the_next_who_has_it(tmp_path: Path) -> None:
+    with cluster(tmp_path, watches=True, names_only=True) as swarm:
+        machines = [swarm.machine({"song.mp3": b"la"} if not number else {}) for number in range(3)]
+        for number, machine in enumerate(machines):
+            machine.start(name=name(number), topology=parse_shape("mesh"), on_demand=number == 2)
+        swarm.wait_until(lambda: machines[1].files() == {"song.mp3": b"la"}, within_s=60)
+        swarm.wait_until(lambda: SONG in machines[2].overlay._trees.remote, within_s=60)
+        machines[0].stop()
+        (got,) = orders(machines[2]).get([SONG])
+        assert (got.holder, got.size, got.reason) == (name(1), 2, "")
+        assert machines[2].files() == {"song.mp3": b"la"}
 
 
 def test_who_comes_later_gets_all_that_there_is_without_a_tracker_that_tells(tmp_path: Path) -> None:

@@ -79,6 +79,14 @@ def test_a_flood_that_ends_where_its_news_was_found_out_by_asking() -> None:
     assert [freshness.hear(TWO, now=12.0).is_news for _ in range(2)] == [True, False]
 
 
+def test_a_flood_that_goes_on_where_its_news_was_told_on_already() -> None:
+    freshness = holder(Mode.HYBRID)
+    freshness.due(10.0)
+    freshness.judge([Ruling(path=PATH, newer=TWO)], source=ANNA, now=11.0)
+    freshness.hearsay.was_flooded(PATH)
+    assert not freshness.hear(TWO, now=12.0).is_news
+
+
 def test_a_flood_that_ends_where_the_newest_was_got_before_it_came() -> None:
     freshness = holder()
     freshness.fetched(PATH, TWO.version, origin=ANNA, ttr_s=10.0, now=1.0)

@@ -213,6 +213,22 @@ def test_a_path_that_all_its_sources_failed_to_give_twice_is_stuck_until_it_is_h
     assert not fetches.is_stuck()
 
 
+def test_what_waits_for_sources_that_all_failed_often_is_stuck_with_what_was_tried() -> None:
+    """Of a batch that a dead source does not give one path has failed; others should be looked for on behalf of all."""
+    fetches, dead, now = queue(), native(1), 0.0
+    for name in ("f", "g"):
+        fetches.put(record_fetch(name, dead))
+    fetches.put(record_fetch("h", dead, native(2)))
+    for _ in range(HOPELESS_AFTER):
+        assert "g" not in list(fetches.stuck())
+        for batch in start_batches(fetches, now):
+            if batch.source == dead:
+                fetches.broke_off([one.path for one in batch.fetches], dead.endpoint, now=now)
+        now += 60.0
+    assert {"f", "g"} <= set(fetches.stuck())
+    assert "h" not in set(fetches.stuck())
+
+
 def test_new_sources_of_a_version_are_no_news_but_a_new_version_is() -> None:
     fetches = queue()
     assert fetches.put(fetch("f", source(1)))

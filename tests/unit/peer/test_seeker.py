@@ -33,7 +33,7 @@ class Room:
         self.seeker = Seeker(
             wanted=self,
             trees=self.trees,
-            locate=self._locate,
+            locates=[self._locate],
             cut=lambda offer: offer,
             replan=lambda paths: self.replanned.append(set(paths)),
         )
