@@ -59,6 +59,7 @@ class Console:
         self._last_plain = monotonic()
         self._live_shown = False
         self._away = False
+        self._holds = False
         self._folder = folder
 
     def say(self, line: str) -> None:
@@ -80,6 +81,14 @@ class Console:
             self._about_a_file(event)
         else:
             self._about_the_peer(event)
+
+    def hold(self, more: bool) -> None:
+        """Whether more lines come at once: then they leave together, for each flush lets other threads go first."""
+        self._holds = more
+        if not more:
+            with output_errors():
+                self._out.flush()
+                self._err.flush()
 
     def close(self) -> None:
         """Leave the terminal with a clean line."""
@@ -171,7 +180,8 @@ class Console:
         with output_errors():
             self._clear()
             out.write(f"{line}\n")
-            out.flush()
+            if not self._holds:
+                out.flush()
 
     def _clear(self) -> None:
         if self._live_shown:

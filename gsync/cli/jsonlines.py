@@ -28,6 +28,7 @@ class JsonLines:
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._progress_due = 0.0
+        self._holds = False
         self._second = (-1, "")  # the last one, and how it is spelled: a first sync says thousands of lines in it
 
     def observe(self, event: Event | TrackerEvent) -> None:
@@ -43,7 +44,15 @@ class JsonLines:
         line = {"v": SCHEMA_VERSION, "time": self._now(), "event": name, **facts}
         with output_errors():
             self._out.write(_ENCODER.encode(line) + "\n")
-            self._out.flush()
+            if not self._holds:
+                self._out.flush()
+
+    def hold(self, more: bool) -> None:
+        """Whether more lines come at once: then they leave together."""
+        self._holds = more
+        if not more:
+            with output_errors():
+                self._out.flush()
 
     def close(self) -> None:
         """Nothing is held back; there is nothing to end."""

@@ -109,7 +109,8 @@ def _run(config: RunConfig, talk: Console | JsonLines) -> Exit:
     raise_descriptor_limit()
     events = Events()
     # With `--once` nobody retries: the last word says that there was no tracker, and why.
-    events.subscribe(talk.observe, but=(*talk.WITHOUT, TrackerDown) if config.once else talk.WITHOUT)
+    but = (*talk.WITHOUT, TrackerDown) if config.once else talk.WITHOUT
+    events.subscribe(talk.observe, but=but, hold=talk.hold)
     clock, network, workers = SystemClock(), TcpNetwork(), ThreadWorkers()
     with ExitStack() as closing:
         folder = DiskFolder(config.folder)

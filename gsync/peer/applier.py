@@ -248,9 +248,10 @@ class Applier:
     def _hand_back(self) -> None:
         """Tell those who wait what their changes came to: while the next batch is on its way, if there is one already."""
         ended, self._ended = self._ended, []
-        for waiting, outcome in ended:
-            self._waiting_bytes -= waiting.size
-            waiting.done(outcome)
+        with self._events.together():
+            for waiting, outcome in ended:
+                self._waiting_bytes -= waiting.size
+                waiting.done(outcome)
 
     def _review(self) -> None:
         moved: dict[RelPath, None] = {}

@@ -6,7 +6,8 @@ its observers in order, on the greenlet that tells; an observer must be short an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import ClassVar, Final, get_args
 
@@ -223,17 +224,34 @@ KINDS: Final[frozenset[type[Event]]] = frozenset(get_args(Event))
 
 Observer = Callable[[Event], None]
 
+Hold = Callable[[bool], None]
+"""True: many events come now, one after the other; False: that was all of them."""
+
 
 class Events:
     """Where a peer's loops tell what happened."""
 
     def __init__(self) -> None:
         self._observers: dict[type[Event], list[Observer]] = {kind: [] for kind in KINDS}
+        self._holds: list[Hold] = []
 
-    def subscribe(self, observer: Observer, *, but: Collection[type[Event]] = ()) -> None:
-        """From now on `observer` is called with every event, `but` those of these kinds."""
+    def subscribe(self, observer: Observer, *, but: Collection[type[Event]] = (), hold: Hold | None = None) -> None:
+        """From now on `observer` is called with every event, `but` those of these kinds; `hold` hears of what is told together."""
         for kind in KINDS.difference(but):
             self._observers[kind].append(observer)
+        if hold is not None:
+            self._holds.append(hold)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is told until its end is told in one go: an observer may be done with it only then. Nobody may wait within."""
+        for hold in self._holds:
+            hold(True)
+        try:
+            yield
+        finally:
+            for hold in self._holds:
+                hold(False)
 
     def tell(self, event: Event) -> None:
         """Call every observer with `event`."""

@@ -100,8 +100,9 @@ class NativeDeliveries:
         left = {fetch.path: fetch for fetch in batch.fetches}
         source = batch.source.endpoint
         began = self._clock.monotonic()
-        for path in left:
-            self._events.tell(ev.FileFetching(path=path, source=source))
+        with self._events.together():
+            for path in left:
+                self._events.tell(ev.FileFetching(path=path, source=source))
         try:
             wants = [(path, _record(fetch)) for path, fetch in left.items()]
             for path, got in self._fetcher.fetch_small(wants, batch.source):

@@ -274,16 +274,17 @@ class Syncer:
         self.outcomes.reconsidered(paths)
         wanted = set(planned.again)  # the next plan of these says whether they are
         works: list[LocalAction] = []
-        for action in planned.actions:
-            match action:
-                case Fetch():
-                    wanted.add(action.path)
-                    if self._queue.put(action):
-                        self._events.tell(ev.FileStale(path=action.path))
-                case Refuse():
-                    self.outcomes.refused(action.path, action.reason, until_s=action.until_s)
-                case _:
-                    works.append(action)
+        with self._events.together():
+            for action in planned.actions:
+                match action:
+                    case Fetch():
+                        wanted.add(action.path)
+                        if self._queue.put(action):
+                            self._events.tell(ev.FileStale(path=action.path))
+                    case Refuse():
+                        self.outcomes.refused(action.path, action.reason, until_s=action.until_s)
+                    case _:
+                        works.append(action)
         self._queue.discard(path for path in paths if path not in wanted)
         if len(self._queue) or any(not isinstance(work, Adopt) for work in works):
             self.begin_round()

@@ -11,12 +11,17 @@ end in the thread: never put a timeout around a call whose buffer is used again.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Generic, ParamSpec, Protocol, TypeVar
+from typing import Final, Generic, ParamSpec, Protocol, TypeVar
 
 from gevent.event import AsyncResult
 from gevent.threadpool import ThreadPool
+
+SWITCH_S: Final = 0.001
+"""After so long a thread that wants the interpreter's lock asks for it. The loop lets it go at each call of the system, and a
+thread that publishes takes it then: with Python's own 5 ms the loop is late by as much for each of them."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -65,6 +70,7 @@ class ThreadWorkers:
     """`Workers` on real threads; one object per process. A thread starts with its pool's first call."""
 
     def __init__(self) -> None:
+        sys.setswitchinterval(SWITCH_S)
         self._pools = {pool: ThreadPool(1) for pool in Pool}
 
     def run(self, pool: Pool, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -223,3 +223,17 @@ def test_every_line_is_out_at_once() -> None:
     for event in EXAMPLES:
         console.observe(event)
         assert (out.flushed, err.flushed) == (out.getvalue(), err.getvalue())
+
+
+def test_lines_that_are_told_together_leave_together() -> None:
+    screen = Screen()
+    sent: list[str] = []
+    screen.out.flush = lambda: sent.append(screen.out.getvalue())  # type: ignore[method-assign]
+    screen.console.hold(True)
+    screen.show(fetched())
+    screen.show(fetched())
+    assert sent == []
+    screen.console.hold(False)
+    assert sent == [screen.out.getvalue()]
+    screen.show(fetched())
+    assert sent[-1].count("\n") == 3

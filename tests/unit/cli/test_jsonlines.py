@@ -98,3 +98,18 @@ def test_a_line_is_out_at_once() -> None:
     pipe = Pipe()
     JsonLines(pipe).observe(fetched())
     assert pipe.flushes == 1
+
+
+def test_lines_that_are_told_together_leave_together() -> None:
+    out = io.StringIO()
+    sent: list[str] = []
+    out.flush = lambda: sent.append(out.getvalue())  # type: ignore[method-assign]
+    lines = JsonLines(out)
+    lines.hold(True)
+    lines.observe(fetched())
+    lines.observe(fetched())
+    assert sent == []
+    lines.hold(False)
+    assert sent == [out.getvalue()]
+    lines.observe(fetched())
+    assert sent[-1].count("\n") == 3

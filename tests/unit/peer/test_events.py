@@ -50,3 +50,13 @@ def test_an_event_cannot_be_changed() -> None:
     event = Trouble(what="x")
     with pytest.raises(AttributeError):
         event.what = "y"  # type: ignore[misc]
+
+
+def test_who_asks_hears_when_much_is_told_together_and_when_it_is_over() -> None:
+    events, heard, done = Events(), list[object](), ev.SyncDone(fetched=1, bytes=1, seconds=1.0)
+    events.subscribe(heard.append, hold=heard.append)
+    events.subscribe(lambda event: None)
+    with events.together():
+        events.tell(done)
+    events.tell(done)
+    assert heard == [True, done, False, done]

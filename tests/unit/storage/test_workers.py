@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -9,7 +10,7 @@ import gevent
 import pytest
 
 from gsync.errors import StorageError
-from gsync.storage.workers import InlineWorkers, Pool, ThreadWorkers, Workers
+from gsync.storage.workers import SWITCH_S, InlineWorkers, Pool, ThreadWorkers, Workers
 
 
 @pytest.fixture(params=["threads", "inline"])
@@ -100,3 +101,13 @@ def test_closing_ends_the_threads() -> None:
         threads.run(pool, threading.get_ident)
     threads.close()
     assert threading.active_count() == before
+
+
+def test_threads_wait_for_each_other_no_longer_than_a_loop_may_be_late() -> None:
+    before = sys.getswitchinterval()
+    try:
+        sys.setswitchinterval(0.005)
+        ThreadWorkers().close()
+        assert sys.getswitchinterval() == pytest.approx(SWITCH_S)
+    finally:
+        sys.setswitchinterval(before)
