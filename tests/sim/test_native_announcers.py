@@ -40,6 +40,10 @@ class Shelf:
         self.generation = 0
         self.new_tree = offer_tree
         self.on_demand = False
+        self.remote: dict[RelPath, Offer] = {}
+
+    def offered(self, path: RelPath) -> Offer | None:
+        return self.remote.get(path)
 
     def announced(self) -> dict[RelPath, int]:
         return {
@@ -64,7 +68,6 @@ class Talker:
         self.ip = f"10.0.0.{number + 10}"
         self.author = f"author{number}"
         self.shelf = Shelf()
-        self.remote: dict[RelPath, Offer] = {}
         self.directory: DirectoryResponse | None = None
         self.announcer = Announcer(
             network=swarm.network.host(self.ip),
@@ -89,6 +92,10 @@ class Talker:
         if self._tasks is not None:
             self._tasks.stop()
         self._tasks = None
+
+    @property
+    def remote(self) -> dict[RelPath, Offer]:
+        return self.shelf.remote
 
     @property
     def is_running(self) -> bool:
@@ -116,7 +123,7 @@ class Talker:
 
     def _hear(self, offers: Mapping[RelPath, Offer | None], is_whole: bool) -> None:
         if is_whole:
-            self.remote = {}
+            self.shelf.remote = {}
         for name, offer in offers.items():
             if offer is None:
                 self.remote.pop(name, None)
