@@ -167,6 +167,8 @@ def _compare(plan: Plan, real: Sequence[Row]) -> Plot | None:
     _say("the simulated twin, on the same points:")
     pairs = pairs_of(real, _measure(plan, partial(simulated, files=FILES), "twin.csv"))
     print(f"real against simulated: {summary(pairs)}")
+    if plan.seeds == 1:
+        _say("one run of a point tells of no interval, so any difference lies within it; --seeds=3 or more tells")
     return plot_of_pairs(pairs)
 
 

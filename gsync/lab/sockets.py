@@ -67,9 +67,7 @@ class _Run:
         self._end = self._now + GAPS_WATCHED * point.gap_s
         self._edits = {path: self._now + self._pause_s() for path in self._paths}
         self._readers: list[tuple[PeerName, RelPath]] = []
-        self._read_every_s = (
-            twin.watched_s(point) / twin.READS * twin.FILES / FILES
-        )  # each copy as often as in the twin
+        self._read_every_s = twin.read_every_s(point, files=FILES)
         self._next_read = self._now
         self._reads = self._stale = 0
 

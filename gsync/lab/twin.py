@@ -30,7 +30,7 @@ from gsync.lab.grid import Outcome, Point
 
 FILES: Final = 4
 READS: Final = 8000
-"""Of one run; the error that comes from their number alone is below a percentage point."""
+"""Of one run with so many files, of more files more; the error that comes from their number alone is below a percentage point."""
 
 DELAY_S: Final = (0.0005, 0.002)
 """Between these a message is on its way: peers in one building."""
@@ -73,7 +73,7 @@ class Twin:
         self._tally: defaultdict[str, int] = defaultdict(int)
         self._begin_s = point.ttr_s
         self._end_s = self._begin_s + watched_s(point)
-        self._read_every_s = watched_s(point) / READS
+        self._read_every_s = read_every_s(point, files=files)
 
     def run(self) -> Outcome:
         """From copies everywhere, whose timers are anywhere, to what the reads and the messages came to."""
@@ -212,10 +212,11 @@ class Twin:
         return Ruling(path=path, newer=source.has[path]) if ruling.is_newer_here else ruling
 
     def _judge(self, peer: _Peer, rulings: Sequence[Ruling], *, source: PeerName) -> None:
-        known = {ruling.path: peer.freshness.known(ruling.path) for ruling in rulings}
+        newer = [ruling for ruling in rulings if ruling.newer is not None and self._point.mode.sends_push]
+        known = {ruling.path: peer.freshness.known(ruling.path) for ruling in newer}
         for path in peer.freshness.judge(rulings, source=source, now=self._now):
             self._fetch(peer, path)
-        for ruling in rulings if self._point.mode.sends_push else ():
+        for ruling in newer:
             if ruling.newer is not None and peer.freshness.known(ruling.path) != known[ruling.path]:
                 peer.freshness.hearsay.was_flooded(ruling.path)
                 self._flood(ruling.newer, sender=peer.name, to=self._point.overlay.topology[peer.name] - {source})
@@ -251,6 +252,11 @@ class Twin:
 
     def _at(self, at: float, act: Callable[[], None]) -> None:
         heapq.heappush(self._events, (at, next(self._numbers), act))
+
+
+def read_every_s(point: Point, *, files: int) -> float:
+    """How long it is between two reads, on average. Each copy is read as often, however many there are: lazy ones are as stale."""
+    return watched_s(point) / READS * FILES / files
 
 
 def watched_s(point: Point) -> float:

@@ -107,7 +107,7 @@ class Polling:
             )
             for ruling in verdict.rulings
         ]
-        known = {ruling.path: self._fresh.known(ruling.path) for ruling in rulings}
+        known = {ruling.path: self._fresh.known(ruling.path) for ruling in rulings if ruling.newer is not None}
         self._fresh.judge(rulings, source=source, now=self._clock.monotonic())
         place = self._arrangement.place(source)
         sources = () if place is None else (Source(endpoint=place, speaks_gsync=True, speaks_native=True),)

@@ -30,6 +30,7 @@ def test_polls_travel_together_so_more_files_cost_fewer_messages_each() -> None:
     few, many = (simulated(setting, 1, files=files) for files in (1, 16))
     assert many.updates > few.updates
     assert many.messages_per_update < few.messages_per_update
+    assert many.reads == pytest.approx(16 * few.reads, rel=0.1)  # each copy as often
 
 
 @pytest.mark.slow
