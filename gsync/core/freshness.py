@@ -243,7 +243,8 @@ class Freshness(CopyTable):
         held = self._held.get(path)
         if held is None:
             raise UnknownName(f"no copy of {path} is here", advice="gsync search finds who has one")
-        if held.state is not CopyState.OWNED:
+        is_nobodys = held.state is CopyState.VALID and held.origin is None and not held.version.counters
+        if held.state is not CopyState.OWNED and not is_nobodys:  # it was here before gsync: who marks it is its origin
             where = f"at {held.origin}, its origin" if held.origin else "at its origin"
             raise ConfigError(f"{path} was not made here; here it is {held.state}", advice=f"mark it {where}")
         return held.version.edited_by(self._author, disk_mtime_s)

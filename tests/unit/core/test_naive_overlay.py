@@ -185,6 +185,18 @@ def test_a_toggle_without_a_version_step() -> None:
     assert compare_vectors(freshness.marked(PATH, disk_mtime_s=5), mine) is Order.NEWER
 
 
+def test_a_toggle_of_what_was_here_before_gsync_was_and_has_no_origin() -> None:
+    freshness, old = Freshness(rng=Random(1), author="h"), Version.from_mtime(5)
+    freshness.fetched(PATH, old, origin=None, ttr_s=10.0, now=0.0)
+    assert compare_vectors(freshness.marked(PATH, disk_mtime_s=5), old) is Order.NEWER
+    freshness.fetched(PATH, old, origin=ANNA, ttr_s=10.0, now=0.0)
+    with pytest.raises(ConfigError, match="was not made here"):
+        freshness.marked(PATH, disk_mtime_s=5)
+    freshness.fetched(PATH, TWO.version, origin=None, ttr_s=10.0, now=0.0)  # its author is away: nobody knows his name
+    with pytest.raises(ConfigError, match="was not made here"):
+        freshness.marked(PATH, disk_mtime_s=5)
+
+
 def test_a_known_name_that_can_never_be_searched_or_refreshed_again() -> None:
     flood, rng = Flood(), Random(1)
     for second in range(3):
