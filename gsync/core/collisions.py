@@ -31,7 +31,11 @@ class Namesakes:
     def add(self, path: RelPath) -> tuple[RelPath, ...]:
         """`path` stands there now; those others that collide with it."""
         key = _key(path)
-        others = tuple(other for other in self._known.get(key, ()) if other != path)
+        known = self._known.get(key)
+        if known is None:  # as it mostly is
+            self._known[key] = (path,)
+            return ()
+        others = tuple(other for other in known if other != path)
         self._known[key] = (*others, path)
         return others
 

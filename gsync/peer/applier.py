@@ -8,11 +8,11 @@ hears of them; which paths are in hand is known to the indexer, so that a scan n
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeGuard
 
 from gevent.event import AsyncResult, Event
-from gevent.queue import Empty, Queue
 from msgspec import Struct
 
 from gsync.core.blocks import ContentHasher
@@ -93,7 +93,9 @@ class Applier:
         self._events = events
         self._on_touch = on_touch
         self._on_applied = on_applied
-        self._queue: Queue[_Waiting] = Queue()  # bounded by is_full, which the syncer asks before it starts a fetch
+        self._queue: deque[_Waiting] = deque()  # bounded by is_full, which the syncer asks before it starts a fetch
+        self._queued_bytes = 0
+        self._some = Event()  # something waits
         self._waiting_bytes = 0
         self._ended: list[tuple[_Waiting, Outcome]] = []
         self._enough = Event()  # so much waits that nothing is gained by waiting for more
@@ -113,7 +115,7 @@ class Applier:
     @property
     def waiting(self) -> int:
         """How many changes wait for the publisher, or are with it."""
-        return int(self._queue.qsize()) + len(self._publishing)
+        return len(self._queue) + len(self._publishing)
 
     def begin(self, path: RelPath, *, expected: int, digest: str = "") -> Staged:
         """A staged file for a large download of `expected` bytes, 0 where nobody told; with a `digest` it can be kept.
@@ -161,8 +163,11 @@ class Applier:
 
     def _put(self, waiting: _Waiting) -> None:
         self._waiting_bytes += waiting.size
-        self._queue.put(waiting)
-        if self._waiting_bytes >= BATCH_MAX_BYTES or self._queue.qsize() >= BATCH_MAX_FILES:
+        self._queued_bytes += waiting.size
+        self._queue.append(waiting)
+        if not self._some.is_set():
+            self._some.set()
+        if self._waiting_bytes >= BATCH_MAX_BYTES or len(self._queue) >= BATCH_MAX_FILES:
             self._enough.set()
 
     def run(self) -> None:
@@ -172,7 +177,7 @@ class Applier:
             if batch:
                 self._publish(batch)
             is_time_to_review = not batch or self._clock.monotonic() >= self._review_due
-            if is_time_to_review or self._queue.qsize() < BATCH_MAX_FILES:  # else the next batch begins first
+            if is_time_to_review or len(self._queue) < BATCH_MAX_FILES:  # else the next batch begins first
                 self._hand_back()
             if is_time_to_review:
                 self._review_due = self._clock.monotonic() + REVIEW_S
@@ -180,15 +185,17 @@ class Applier:
 
     def _gather(self) -> list[_Waiting]:
         """All that waits, up to the size of a batch; nothing after REVIEW_S of quiet."""
-        try:
-            batch = [self._queue.get(timeout=REVIEW_S)]
-        except Empty:
-            return []
+        if not self._queue:
+            self._some.clear()
+            if not self._some.wait(REVIEW_S):
+                return []
         self._let_gather()
-        size = batch[0].size
-        while len(batch) < BATCH_MAX_FILES and size < BATCH_MAX_BYTES and not self._queue.empty():
-            batch.append(self._queue.get())
+        batch: list[_Waiting] = []
+        size = 0
+        while self._queue and len(batch) < BATCH_MAX_FILES and size < BATCH_MAX_BYTES:
+            batch.append(self._queue.popleft())
             size += batch[-1].size
+        self._queued_bytes -= size
         batch = [waiting for waiting in batch if not waiting.is_withdrawn]
         for waiting in batch:
             waiting.is_taken = True
@@ -196,7 +203,8 @@ class Applier:
 
     def _let_gather(self) -> None:
         """Wait for more, unless the last batch is long past or a whole one is there already."""
-        self._enough.wait(max(self._last_ended + GATHER_S - self._clock.monotonic(), 0.0))
+        if len(self._queue) < BATCH_MAX_FILES and self._queued_bytes < BATCH_MAX_BYTES:
+            self._enough.wait(max(self._last_ended + GATHER_S - self._clock.monotonic(), 0.0))
         self._enough.clear()
 
     def _publish(self, batch: list[_Waiting]) -> None:

@@ -178,6 +178,16 @@ def test_a_whole_batch_waits_for_nothing_more(room: Room, files: dict[str, int])
     assert [len(batch) for batch in room.publisher.batches] == [1, files["count"]]
 
 
+@pytest.mark.parametrize("files", [{"count": BATCH_MAX_FILES}, {"count": 2, "size": BATCH_MAX_BYTES // 2}])
+def test_of_several_whole_batches_that_wait_none_waits_for_more(room: Room, files: dict[str, int]) -> None:
+    room.workers.takes_s[Pool.DISK] = 0.2
+    room.apply("first")
+    gevent.sleep(0.05)
+    room.apply(*map(str, range(3 * files["count"])), content=bytes(files.get("size", 1)))
+    gevent.sleep(0.651)  # the last one is begun at 0.6, and heard of at 0.7
+    assert [len(batch) for batch in room.publisher.batches] == [1, files["count"], files["count"], files["count"]]
+
+
 def test_what_gathers_when_the_peer_is_stopped_is_not_published(room: Room) -> None:
     room.apply("a")
     gevent.sleep(0.01)
