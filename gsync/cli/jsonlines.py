@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
+import msgspec
+
 from gsync.cli.exits import output_errors
-from gsync.core.names import Endpoint
+from gsync.core.names import Endpoint, RelPath
 from gsync.peer.events import Event, Progress
 from gsync.tracker.events import TrackerEvent
 
@@ -17,6 +20,7 @@ SCHEMA_VERSION: Final = 1
 PROGRESS_EVERY_S: Final = 1.0
 
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))  # `json.dumps` makes one for each line
+_QUICK: Final = msgspec.json.Encoder()
 
 
 class JsonLines:
@@ -43,7 +47,7 @@ class JsonLines:
         """Write one line named `name` with these facts, which are plain JSON values."""
         line = {"v": SCHEMA_VERSION, "time": self._now(), "event": name, **facts}
         with output_errors():
-            self._out.write(_ENCODER.encode(line) + "\n")
+            self._out.write(_spelled(line) + "\n")
             if not self._holds:
                 self._out.flush()
 
@@ -73,4 +77,13 @@ def print_answers(answers: Iterable[Mapping[str, Any]], out: TextIO) -> None:
 
 
 def _plain(value: object) -> object:
-    return str(value) if isinstance(value, Endpoint) else value
+    return str(value) if isinstance(value, Endpoint | RelPath) else value
+
+
+def _spelled(line: dict[str, Any]) -> str:
+    """`line` in ASCII; most lines the quick way, which knows neither escapes for letters nor halves of them."""
+    with suppress(TypeError, UnicodeEncodeError):
+        quick = _QUICK.encode(line)
+        if quick.isascii():
+            return quick.decode("ascii")
+    return _ENCODER.encode(line)
