@@ -51,6 +51,15 @@ class Swarm(Generic[S]):
         self._asked[block] = _Asked(now, [source])
         return block
 
+    def claims_too(self, source: S, block: int, *, now: float) -> bool:
+        """Whether `block` is the next one of the stretch of `source`; if so, it is claimed as by `claim`."""
+        stretch = self._own.get(source)
+        if not stretch or stretch[0] != block:
+            return False
+        self._own[source] = stretch[1:]
+        self._asked[block] = _Asked(now, [source])
+        return True
+
     def overdue_at(self, source: S) -> float | None:
         """When `claim` may have something for `source` that it has not now, by itself; None: never."""
         times = [asked.when + OVERDUE_S for asked in self._asked.values() if _may_ask_too(asked, source)]

@@ -107,6 +107,10 @@ class BlockFetch:
         """For a draught: the next block that `source` should be asked for, if there is one now."""
         return self._swarm.claim(source, now=self._clock.monotonic())
 
+    def claims_too(self, source: Source, number: int) -> bool:
+        """For a draught: whether block `number` is what `source` should be asked for next; then it is claimed."""
+        return self._swarm.claims_too(source, number, now=self._clock.monotonic())
+
     def is_link_awaited(self, source: Source) -> bool:
         """For a draught: whether somebody else needs the link."""
         return self._links.is_awaited(source.endpoint, Use.BULK)
@@ -128,4 +132,5 @@ class BlockFetch:
             assembly=self._assembly,
             buffers=self._buffers,
             witness=self._witness,
+            clock=self._clock,
         )

@@ -1,5 +1,8 @@
 """Blocks of one content drawn from one source over one link: a few asked for ahead, each written while the next one comes in.
 
+A source that is quick is asked for several blocks that follow each other in one question: on a fast link it is the questions that
+cost, at both ends.
+
 What is claimed and what came is told to its owner, `peer/block_fetch.py`. A wrong block, or a word that the protocol does not
 allow, ends it; whatever ends it, blocks that were right count.
 """
@@ -14,6 +17,7 @@ from msgspec import Struct
 
 from gsync.core.model import Record, Source
 from gsync.errors import RemoteProtocolError, StorageError, WrongContent
+from gsync.net.clock import Clock
 from gsync.peer.assembly import Assembly
 from gsync.peer.buffers import Buffers
 from gsync.peer.fetcher import NotThere, Witness
@@ -23,6 +27,10 @@ from gsync.wire.native import Block, Get, Want
 
 DEPTH: Final = 4
 """Blocks asked for ahead on one link; more gain nothing."""
+
+RUN_BLOCKS: Final = 4
+RUN_S: Final = 0.02
+"""So many blocks are asked for in one question, and no more than the source lately sent in this time."""
 
 BUFFERS_A_LINK: Final = 4
 """Blocks of one link that are being received or written; then the socket waits for the disk."""
@@ -37,9 +45,18 @@ class Claims(Protocol):
 
     def claim(self, source: Source) -> int | None: ...
 
+    def claims_too(self, source: Source, number: int) -> bool: ...
+
     def is_link_awaited(self, source: Source) -> bool: ...
 
     def came(self, number: int) -> None: ...
+
+
+class _Run(Struct, frozen=True):
+    """Blocks that one question asks for."""
+
+    id: int
+    blocks: range
 
 
 class _Written(Struct):
@@ -63,6 +80,7 @@ class Draught:
         assembly: Assembly,
         buffers: Buffers,
         witness: Witness,
+        clock: Clock,
     ) -> None:
         self._claims = claims
         self._link = link
@@ -71,8 +89,10 @@ class Draught:
         self._assembly = assembly
         self._buffers = buffers
         self._witness = witness
+        self._clock = clock
         self._turn = 0
-        self._asked: deque[tuple[int, int]] = deque()
+        self._length = 1
+        self._asked: deque[_Run] = deque()
         self._written: deque[_Written] = deque()
 
     def run(self, number: int) -> None:
@@ -81,40 +101,64 @@ class Draught:
         proven = False
         try:
             while self._asked:
-                while len(self._asked) < DEPTH and (more := self._next()) is not None:
+                run, began = self._asked.popleft(), self._clock.monotonic()
+                while self._ahead < DEPTH - 1 and (more := self._next()) is not None:
                     self._ask(more)
-                id_, number = self._asked.popleft()
-                answer = answer_to(id_, self._link.next(), Block)
+                answer = answer_to(run.id, self._link.next(), Block)
                 if not proven:
                     self._witness.gave_bytes(self._source.endpoint, self._link.ticket)
                     proven = True
-                self._take(answer, number)
+                self._take(answer, run.blocks)
+                self._note_pace(len(run.blocks), self._clock.monotonic() - began)
             while self._written:
                 self._settle_oldest()
         finally:
             self._see_to_the_end()
+
+    @property
+    def _ahead(self) -> int:
+        return sum(len(run.blocks) for run in self._asked)
 
     def _next(self) -> int | None:
         if self._turn >= TURN_BLOCKS and self._claims.is_link_awaited(self._source):
             return None
         return self._claims.claim(self._source)
 
+    def _note_pace(self, blocks: int, seconds: float) -> None:
+        """A slow source is asked for a block at a time: the others may take what it has not been asked for."""
+        quick = blocks * RUN_S >= RUN_BLOCKS * seconds
+        self._length = RUN_BLOCKS if quick else max(1, int(blocks * RUN_S / seconds))
+
     def _ask(self, number: int) -> None:
-        self._turn += 1
-        spot = self._assembly.missing.spot(number)
-        want = Want(p=str(self._record.path), d=self._record.digest, offset=spot.offset, count=spot.count)
+        """Ask for block `number`, and for those behind it that fall to the same source."""
+        end = number + 1
+        while end - number < self._length and self._claims.claims_too(self._source, end):
+            end += 1
+        self._turn += end - number
+        blocks = range(number, end)
+        offset, count = self._place(blocks)
+        want = Want(p=str(self._record.path), d=self._record.digest, offset=offset, count=count)
         id_ = self._link.next_id()
         self._link.ask(Get(id=id_, wants=[want]))
-        self._asked.append((id_, number))
+        self._asked.append(_Run(id_, blocks))
 
-    def _take(self, answer: Block, number: int) -> None:
-        count = self._assembly.missing.spot(number).count
+    def _place(self, blocks: range) -> tuple[int, int]:
+        """Where in the content they are: offset and count."""
+        first, last = self._assembly.missing.spot(blocks[0]), self._assembly.missing.spot(blocks[-1])
+        return first.offset, last.offset + last.count - first.offset
+
+    def _take(self, answer: Block, blocks: range) -> None:
+        _, count = self._place(blocks)
         if answer.gone and not answer.body:
             raise NotThere("it has not this content any more")
         if answer.gone or answer.want or answer.body != count:
-            raise RemoteProtocolError(f"{answer.body} bytes for a block of {count}")
+            raise RemoteProtocolError(f"{answer.body} bytes where {count} were due")
+        for number in blocks:
+            self._take_block(number)
+
+    def _take_block(self, number: int) -> None:
         buffer = self._room()
-        room = memoryview(buffer)[:count]
+        room = memoryview(buffer)[: self._assembly.missing.spot(number).count]
         whole = False
         try:
             self._link.body_into(room)

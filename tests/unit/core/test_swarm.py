@@ -37,6 +37,20 @@ def test_a_second_source_takes_the_back_half_and_a_third_a_half_of_what_is_left(
     assert claims(swarm, "a", 2) == [4, 5]
 
 
+def test_the_next_block_of_its_own_stretch_can_be_claimed_along_with_another_one() -> None:
+    swarm: Swarm[str] = Swarm([0, 1, 5, 6])
+    assert not swarm.claims_too("a", 0, now=0.0)
+    assert swarm.claim("a", now=0.0) == 0
+    assert not swarm.claims_too("b", 1, now=0.0)
+    assert not swarm.claims_too("a", 5, now=0.0)
+    assert swarm.claims_too("a", 1, now=0.0)
+    assert not swarm.claims_too("a", 1, now=0.0)
+    assert not swarm.claims_too("a", 2, now=0.0)
+    assert claims(swarm, "b", 3, now=OVERDUE_S) == [5, 6, 0]
+    swarm.leave("a")
+    assert claims(swarm, "b", 2, now=OVERDUE_S) == [1, None]
+
+
 def test_gaps_are_given_to_whoever_comes_before_anything_is_shared() -> None:
     swarm: Swarm[str] = Swarm([0, 1, 10, 11])
     assert swarm.claim("a", now=0.0) == 0

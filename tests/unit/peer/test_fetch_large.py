@@ -8,7 +8,7 @@ import gevent
 import pytest
 from msgspec.structs import replace
 
-from gsync.core.blocks import BLOCK_BYTES, ContentHasher, digest_of_joined
+from gsync.core.blocks import BLOCK_BYTES, ContentHasher, block_count, digest_of_joined
 from gsync.core.model import FileMeta, Record, Source
 from gsync.core.names import Endpoint
 from gsync.core.swarm import OVERDUE_S
@@ -27,7 +27,7 @@ from gsync.net.tasks import TaskGroup
 from gsync.peer import draught
 from gsync.peer.block_lists import BlockLists
 from gsync.peer.causes import FetchError
-from gsync.peer.draught import DEPTH
+from gsync.peer.draught import DEPTH, RUN_BLOCKS, RUN_S
 from gsync.peer.fetcher import STALL_S, NotThere
 from gsync.peer.intake import Content
 from gsync.peer.links import LINKS_PER_SOURCE, Links
@@ -144,9 +144,10 @@ def answer_rightly(talker: Talker, question: OnPeerLink, content: bytes = LARGE)
 
 
 def lying_at(number: int, lie: Callable[[Talker, OnPeerLink], object]) -> Callable[[Talker, OnPeerLink], None]:
-    """Right answers, but for block `number` that of `lie`."""
+    """Right answers, but for block `number` that of `lie`; so slow that it is asked for one block at a time."""
 
     def answer(talker: Talker, question: OnPeerLink) -> None:
+        gevent.sleep(RUN_S)
         if isinstance(question, Get) and question.wants[0].offset == number * MIB:
             lie(talker, question)
         else:
@@ -196,6 +197,36 @@ def test_the_next_blocks_are_asked_for_before_the_last_one_is_here(desk: Desk) -
     with desk.lan.serving(native_script(serve)):
         assert desk.fetch() == LARGE
     assert max(outstanding) == DEPTH
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(0.0, RUN_BLOCKS), (RUN_S / 2, 2), (10 * RUN_S, 1)])
+def test_one_question_asks_a_quick_source_for_several_blocks_and_a_slow_one_for_one(
+    desk: Desk, seconds: float, most: int
+) -> None:
+    asked: list[int] = []
+
+    def serve(talker: Talker, question: OnPeerLink) -> None:
+        if isinstance(question, Get):
+            asked.append(question.wants[0].count)
+            gevent.sleep(seconds * block_count(asked[-1]))
+        answer_rightly(talker, question, BIG)
+
+    with desk.lan.serving(native_script(serve)):
+        assert desk.fetch(BIG_RECORD) == BIG
+    assert asked[:DEPTH] == [MIB] * DEPTH
+    assert max(asked) == most * MIB
+    assert sum(asked) == len(BIG)
+
+
+def test_a_question_never_asks_for_a_block_that_is_here(desk: Desk) -> None:
+    left = bytearray(BIG)
+    for number in (0, 1, 2, 3, 4, 5, 8, 9, 12, 24):
+        left[number * MIB] ^= 1
+    desk.stage.leave(BIG_RECORD.digest, bytes(left))
+    shop = Shop(desk.world, desk.lan, {"large": BIG})
+    assert desk.fetch(BIG_RECORD) == BIG
+    assert desk.wire < 9 * MIB + 5 + 25 * 32 + 2000
+    shop.close()
 
 
 def test_blocks_of_zeros_are_not_sent_and_stay_holes(desk: Desk) -> None:
@@ -380,7 +411,8 @@ class Swarm:
         self, number: int, answer: Callable[[Talker, OnPeerLink], object]
     ) -> Callable[[Talker, OnPeerLink], None]:
         def counted(talker: Talker, question: OnPeerLink) -> None:
-            self.asked[number] += isinstance(question, Get)
+            if isinstance(question, Get):
+                self.asked[number] += block_count(question.wants[0].count)
             answer(talker, question)
 
         return counted
@@ -658,8 +690,9 @@ def test_a_file_of_few_blocks_is_not_kept_waiting_by_huge_ones_of_the_same_sourc
             talker.say(BlockList(id=question.id, body=len(told)), body=told)
         elif isinstance(question, Get) and question.wants[0].p == "few":
             answer_rightly(talker, question, FEW)
-        else:
-            talker.say(Block(id=question.id, want=0, body=MIB), body=body)  # type: ignore[union-attr]
+        elif isinstance(question, Get):
+            whole = body * (question.wants[0].count // MIB)
+            talker.say(Block(id=question.id, want=0, body=len(whole)), body=whole)
 
     def fetch(name: str, wanted: Record) -> None:
         content = desk.fetcher.fetch_large(path(name), replace(wanted, path=path(name)), [NATIVE])
