@@ -76,11 +76,14 @@ class Assembly:
         """Copy every missing block that is found at one of `spots`. Raises StorageError."""
         self._look_through(file, spots, in_place=False)
 
-    def put(self, number: int, data: memoryview) -> Job[bool]:
-        """Write block `number`, if `data` is it; whether it was. The buffer is free again once the job is done."""
+    def put(self, blocks: range, data: memoryview) -> Job[list[int]]:
+        """Write those of `blocks`, which follow each other in `data`, that are what they should be; which ones were.
+
+        The buffer is free again once the job is done.
+        """
         assert self._staged is not None
-        digest, offset = self.missing.digest(number), self.missing.spot(number).offset
-        return self._workers.spawn(Pool.TRANSFER, _put, self._staged, offset, data, digest)
+        pieces = [(number, self.missing.spot(number), self.missing.digest(number)) for number in blocks]
+        return self._workers.spawn(Pool.TRANSFER, _put, self._staged, pieces, data)
 
     def finish(self) -> Content:
         """The whole content; its staged file is the caller's from now on. Nothing may be missing. Raises StorageError."""
@@ -168,8 +171,13 @@ def _read(file: LocalBlocks, spot: Spot) -> bytes:
         return b""
 
 
-def _put(staged: Staged, offset: int, data: memoryview, digest: bytes) -> bool:
-    if block_digest(data) != digest:
-        return False
-    staged.write_at(offset, data)
-    return True
+def _put(staged: Staged, pieces: list[tuple[int, Spot, bytes]], data: memoryview) -> list[int]:
+    right: list[int] = []
+    at = 0
+    for number, spot, digest in pieces:
+        block = data[at : at + spot.count]
+        at += spot.count
+        if block_digest(block) == digest:
+            staged.write_at(spot.offset, block)
+            right.append(number)
+    return right

@@ -19,7 +19,7 @@ from gsync.core.model import Record, Source
 from gsync.errors import RemoteProtocolError, StorageError, WrongContent
 from gsync.net.clock import Clock
 from gsync.peer.assembly import Assembly
-from gsync.peer.buffers import Buffers
+from gsync.peer.buffers import Buffers, blocks_in
 from gsync.peer.fetcher import NotThere, Witness
 from gsync.peer.link import Link, answer_to
 from gsync.storage.workers import Job
@@ -28,13 +28,15 @@ from gsync.wire.native import Block, Get, Want
 DEPTH: Final = 4
 """Blocks asked for ahead on one link; more gain nothing."""
 
-RUN_BLOCKS: Final = 4
+RUN_BLOCKS: Final = 8
 RUN_S: Final = 0.02
 """So many blocks are asked for in one question, and no more than the source lately sent in this time."""
 
-BUFFERS_A_LINK: Final = 4
-"""Blocks of one link that are being received or written; then the socket waits for the disk."""
+TOGETHER_BLOCKS: Final = 4
+"""So many blocks of one question are received, and go to the worker, in one call: it is the calls that make both threads wait."""
 
+BUFFERS_A_LINK: Final = 8
+"""Blocks of one link that are here and not yet written; then the socket waits for the disk."""
 
 TURN_BLOCKS: Final = 32
 """After so many blocks a link goes to whoever waits for one: a small file is not kept by two huge ones."""
@@ -59,11 +61,11 @@ class _Run(Struct, frozen=True):
     blocks: range
 
 
-class _Written(Struct):
-    """A block on its way to the disk."""
+class _Written(Struct, frozen=True):
+    """Blocks on their way to the disk, all in one buffer."""
 
-    number: int
-    job: Job[bool]
+    blocks: range
+    job: Job[list[int]]
     buffer: bytearray
 
 
@@ -153,12 +155,13 @@ class Draught:
             raise NotThere("it has not this content any more")
         if answer.gone or answer.want or answer.body != count:
             raise RemoteProtocolError(f"{answer.body} bytes where {count} were due")
-        for number in blocks:
-            self._take_block(number)
+        while blocks:
+            buffer = self._room(min(len(blocks), TOGETHER_BLOCKS))
+            self._take_some(blocks[: blocks_in(buffer)], buffer)
+            blocks = blocks[blocks_in(buffer) :]
 
-    def _take_block(self, number: int) -> None:
-        buffer = self._room()
-        room = memoryview(buffer)[: self._assembly.missing.spot(number).count]
+    def _take_some(self, blocks: range, buffer: bytearray) -> None:
+        room = memoryview(buffer)[: self._place(blocks)[1]]
         whole = False
         try:
             self._link.body_into(room)
@@ -166,16 +169,17 @@ class Draught:
         finally:
             if not whole:
                 self._buffers.give(buffer)
-        self._written.append(_Written(number, self._assembly.put(number, room), buffer))
+        self._written.append(_Written(blocks, self._assembly.put(blocks, room), buffer))
 
-    def _room(self) -> bytearray:
-        """A free buffer; waited for only while none of ours is being written."""
-        buffer = self._buffers.take_now() if len(self._written) < BUFFERS_A_LINK else None
+    def _room(self, blocks: int) -> bytearray:
+        """A free buffer, of so many blocks or fewer; waited for only while none of ours is being written."""
+        held = sum(len(written.blocks) for written in self._written)
+        buffer = self._buffers.take_now(blocks) if held < BUFFERS_A_LINK else None
         if buffer is not None:
             return buffer
         while buffer is None and self._written:
             self._settle_oldest()
-            buffer = self._buffers.take_now()
+            buffer = self._buffers.take_now(blocks)
         if buffer is None:
             buffer = self._buffers.take()
         self._link.begin()  # it was our disk that was waited for: not the source's fault
@@ -184,12 +188,16 @@ class Draught:
     def _settle_oldest(self) -> None:
         """Wait for the oldest write; it counts as under way until it has ended, also if this wait is broken off."""
         oldest = self._written[0]
-        is_right = oldest.job.get()
+        right = oldest.job.get()
         self._written.popleft()
         self._buffers.give(oldest.buffer)
-        if not is_right:
+        self._note(right)
+        if len(right) < len(oldest.blocks):
             raise WrongContent("a block that it sent has another digest")
-        self._claims.came(oldest.number)
+
+    def _note(self, right: list[int]) -> None:
+        for number in right:
+            self._claims.came(number)
 
     def _see_to_the_end(self) -> None:
         """Whatever happened: what is being written is waited for, and counts if it is right."""
@@ -198,5 +206,4 @@ class Draught:
             one.job.wait()
             self._buffers.give(one.buffer)
             with suppress(StorageError):
-                if one.job.get():
-                    self._claims.came(one.number)
+                self._note(one.job.get())

@@ -1,13 +1,14 @@
 """`large` and `verified`: one large file, from the start of the receiver to its end, the file published and durable.
 
 `large` is the classic dialect: one stream, hashed as it comes. `verified` is the native one: each block is proven before it is
-written. The receiver is ours or others' in turn; the sender runs all the time.
+written. The receiver is ours or others' in turn; the sender runs all the time. `bare pipe` is `pipe_floor.py`.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ CP_BOUND: Final = 0.4
 VERIFIED_BOUND_MB_S: Final = 900.0
 VERIFIED_CP_BOUND: Final = 1.6
 VERIFIED_DD_BOUND: Final = 1.2
+_PIPE: Final = (sys.executable, "-P", str(Path(__file__).with_name("pipe_floor.py")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,11 +111,14 @@ class _Race:
         copy = self._rules.copy_on_disk if self.is_on_disk else self._rules.copy
         rsync = "rsync --fsync" if self.is_on_disk else "rsync"
         contenders = {"gsync": self._ours, copy: self._copy, rsync: self._rsync}
+        if self._rules is _NATIVE:
+            contenders["bare pipe"] = self._pipe
         taken = interleaved(self._bench.runs, contenders)
         self.whole = Measure(name="whole", unit="s", samples=taken["gsync"])
         self.inside = Measure(name="sync.done", unit="s", samples=tuple(self._inside))
         self.copy = Measure(name=copy, unit="s", samples=taken[copy])
         self.rsync = Measure(name=rsync, unit="s", samples=taken[rsync])
+        self._floors = [Measure(name=name, unit="s", samples=taken[name]) for name in contenders if name == "bare pipe"]
         self._look_at_the_loop()
 
     def figure(self, goals: Sequence[Goal]) -> Figure:
@@ -131,7 +136,7 @@ class _Race:
                 Measure(name="peak RSS, receiver", unit="MB", samples=tuple(self._peak)),
                 Measure(name="lag p99, receiver", unit="ms", samples=(p99(self._late),)),
             ),
-            against=(self.copy, self.rsync),
+            against=(self.copy, self.rsync, *self._floors),
             goals=tuple(goals),
             failures=self._bench.take_failures(),
         )
@@ -170,6 +175,15 @@ class _Race:
         spent, program = spent_by(lambda: self._daemon.fetch(NAME, folder, *options))
         self._take_in("rsync", folder, spent.seconds, program)
         return spent.seconds
+
+    def _pipe(self, run: int) -> float:
+        """Seconds inside the program, as with `sync.done`."""
+        folder = self._fresh(f"pipe-{run}")
+        _, program = spent_by(lambda: self._cluster.run([*_PIPE, self._source / NAME, folder / NAME]))
+        seconds = float(program.out or 0)
+        os.utime(folder / NAME, (MTIME_S, MTIME_S))
+        self._take_in("bare pipe", folder, seconds, program)
+        return seconds
 
     def _fresh(self, name: str) -> Path:
         self._place.settle()
