@@ -93,8 +93,8 @@ class Polls:
         doubt = self._doubts.pop(path, None)
         if doubt is None:
             return
+        self._resting.cancel(path)
         if doubt.turn is None:
-            self._resting.cancel(path)
             return
         name = doubt.sources[doubt.turn]
         line = self._lines[name]

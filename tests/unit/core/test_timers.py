@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gsync.core.names import RelPath
-from gsync.core.timers import FIRED_MAX, Timers
+from gsync.core.timers import FIRED_MAX, SLOT_S, Timers
 
 A, B, C = (RelPath.parse(name) for name in "abc")
 
@@ -40,6 +42,28 @@ def test_a_cancelled_timer_does_not_fire() -> None:
     timers.set(A, 1.0)
     timers.clear()
     assert timers.fired(9.0) == []
+
+
+def test_a_path_that_fired_is_as_one_that_was_never_set() -> None:
+    timers = Timers()
+    timers.set(A, 1.0)
+    assert timers.fired(1.0) == [A]
+    assert (len(timers), A in timers, timers.at(A), timers.next_at()) == (0, False, math.inf, None)
+    timers.set(A, 3.0)
+    assert (len(timers), A in timers, timers.at(A), timers.next_at()) == (1, True, 3.0, 3.0)
+    assert timers.fired(3.0) == [A]
+    timers.cancel(A)
+    assert (len(timers), timers.fired(9.0), timers.next_at()) == (0, [], None)
+
+
+def test_nothing_fires_before_its_exact_time_though_it_lies_together_with_what_does() -> None:
+    timers = Timers()
+    early, late = 5 * SLOT_S, 5.5 * SLOT_S
+    timers.set(A, late)
+    timers.set(B, early)
+    assert timers.fired(early) == [B]
+    assert timers.next_at() == late
+    assert timers.fired(late) == [A]
 
 
 @pytest.mark.slow
