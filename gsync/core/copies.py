@@ -27,14 +27,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gsync.core.hearsay import Hearsay
 from gsync.core.model import Record
 from gsync.core.names import PeerName, RelPath
 from gsync.core.pausing import Pause, paused
-from gsync.core.versions import Version
+from gsync.core.versions import Version, join
+from gsync.errors import ConfigError, UnknownName
+
+NOBODY: Final = PeerName("")
+"""The origin of a version that nobody of ours made: of a file that was there before gsync."""
 
 
 class CopyState(StrEnum):
@@ -120,7 +126,7 @@ class Ruling(Struct, frozen=True, kw_only=True):
     is_newer_here: bool = False
 
 
-class Held(Struct):
+class Held(Struct, gc=False):
     """A copy as its table keeps it. While it is fetched anew it keeps its state, to which a failed fetch returns."""
 
     version: Version
@@ -141,7 +147,10 @@ class Held(Struct):
 class CopyTable:
     """The copies of one peer, to be looked at; `core/freshness.py` is how they change."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, author: str, ttr_s: float) -> None:
+        self._author = author
+        self.ttr_s = ttr_s
+        self.hearsay: Final = Hearsay()
         self._held: dict[RelPath, Held] = {}
         self._fetching: dict[RelPath, tuple[float, str]] = {}
 
@@ -157,7 +166,7 @@ class CopyTable:
             since=held.since,
             version=held.version,
             until=held.until if held.state is CopyState.VALID else None,
-            origin=held.origin,
+            origin=held.origin or None,
         )
         return replace(shown, state=CopyState.FETCHING, since=fetching[0], reason=fetching[1]) if fetching else shown
 
@@ -179,6 +188,33 @@ class CopyTable:
         """Whether a query is answered with the copy at `path`."""
         state = self.state(path)
         return state is not None and state.answers
+
+    def known(self, path: RelPath) -> Version | None:
+        """The highest version that was ever heard of or held here: no version that was is newer."""
+        held, heard = self._held.get(path), self.hearsay.version(path)
+        if held is None or heard is None:
+            return heard if held is None else held.version
+        return join((held.version, heard))
+
+    def remaining_s(self, path: RelPath, *, now: float) -> float:
+        """The TTR that is passed on with a copy: the whole one by its origin, what is left of it by anybody else."""
+        held = self._held.get(path)
+        if held is None or not held.state.answers:
+            return 0.0
+        if held.state is CopyState.OWNED:
+            return self.ttr_s
+        return min(max(0.0, held.until - now), self.ttr_s) if held.until is not None else 0.0
+
+    def marked(self, path: RelPath, *, disk_mtime_s: int) -> Version:
+        """The version by which a person makes all other copies of `path` old: a step of its origin. Raises `ConfigError`."""
+        held = self._held.get(path)
+        if held is None:
+            raise UnknownName(f"no copy of {path} is here", advice="gsync search finds who has one")
+        is_nobodys = held.state is CopyState.VALID and not held.origin and not held.version.counters
+        if held.state is not CopyState.OWNED and not is_nobodys:  # it was here before gsync: who marks it is its origin
+            where = f"at {held.origin}, its origin" if held.origin else "at its origin"
+            raise ConfigError(f"{path} was not made here; here it is {held.state}", advice=f"mark it {where}")
+        return held.version.edited_by(self._author, disk_mtime_s)
 
     def _held_now(self, pause: Pause) -> Iterator[tuple[RelPath, Held]]:
         """Each copy that is still here when its turn comes."""

@@ -14,15 +14,14 @@ from collections.abc import Iterable
 from typing import Final
 
 from gsync.core.backoff import Random
-from gsync.core.copies import Copy, CopyState, CopyTable, Heard, Held, Mode, Ruling
-from gsync.core.hearsay import Hearsay, disbelief
+from gsync.core.copies import NOBODY, Copy, CopyState, CopyTable, Heard, Held, Mode, Ruling
+from gsync.core.hearsay import disbelief
 from gsync.core.model import Record
 from gsync.core.names import PeerName, RelPath
 from gsync.core.pausing import Pause, no_pause
 from gsync.core.polls import POLL_MAX, PollBatch, Polls
 from gsync.core.timers import Timers
 from gsync.core.versions import Order, Version, compare_vectors, join
-from gsync.errors import ConfigError, UnknownName
 
 __all__ = ["POLL_MAX", "Copy", "CopyState", "Heard", "Mode", "PollBatch", "Ruling"]  # for those who ask about freshness
 
@@ -50,16 +49,14 @@ class Freshness(CopyTable):
     def __init__(
         self, *, rng: Random, author: str = "", mode: Mode = Mode.HYBRID, ttr_s: float = TTR_S, jitter: float = JITTER
     ) -> None:
-        super().__init__()
+        super().__init__(author=author, ttr_s=ttr_s)
         self.mode = mode
-        self.ttr_s = ttr_s
         self._rng = rng
-        self._author = author
         self._jitter = jitter
-        self.hearsay: Final = Hearsay()
         self._timers = Timers()
         self._polls = Polls(rng=rng)
         self._neighbours: tuple[PeerName, ...] = ()
+        self._elder: PeerName | None = NOBODY
 
     # What happened to the copies here
 
@@ -145,8 +142,9 @@ class Freshness(CopyTable):
         for path in asked:
             ruling = by_path.get(path) or Ruling(path=path)
             held = self._held[path]  # whatever replaces or drops a copy ends its poll
-            if not (self._learn_newer(ruling, held, now) or self._renew(ruling, held, who, asked_at, now)):
-                self._stay_in_doubt(path, now)
+            is_known = self._learn_newer(ruling, held, now) or self._renew(path, ruling, who, asked_at, now)
+            if not is_known and not self._polls.unknown(path, now=now):
+                held.reason = _NOBODY
         return tuple(path for path in asked if self._held[path].state in _OLD)
 
     def unanswered(self, source: PeerName, *, now: float) -> None:
@@ -176,11 +174,12 @@ class Freshness(CopyTable):
         """Ask about these now, in whatever mode; of those that were made here, and of those that are not here, nobody is asked."""
         for path in paths:
             held = self._held.get(path)
-            if held is None or held.state is CopyState.OWNED:
+            if held is None:
                 continue
             if self._timers.at(path) <= now:
                 self._expire(path, held, "its time to refresh is over", now)
-            self._ask(path, held)
+            if held.state is not CopyState.OWNED:
+                self._ask(path, held)
 
     def shorten(self, within_s: float, *, now: float, origin: PeerName | None = None, pause: Pause = no_pause) -> None:
         """Something may have been missed: no copy, or none of `origin`, is believed for longer than `within_s` unasked."""
@@ -202,6 +201,7 @@ class Freshness(CopyTable):
             heard = self.hearsay.record(path)
             if mode.hears_push and heard is not None:
                 self._overtake(heard, held, now)
+            self._hand_over(held, now)
             if held.state is CopyState.VALID:
                 self._begin_validity(path, held, now)
             elif held.state is CopyState.EXPIRED and (mode.asks or mode is Mode.PUSH):
@@ -220,34 +220,19 @@ class Freshness(CopyTable):
             if held.state is CopyState.EXPIRED and path not in self._polls:
                 self._ask(path, held)
 
+    def set_elder(self, name: PeerName | None, *, now: float, pause: Pause = no_pause) -> None:
+        """Who speaks for versions that nobody made, because one must: None for this peer, which owns them from their TTR on.
+
+        Only where copies heed pushes: there whoever edits such a file tells it to all. Elsewhere nobody could know.
+        """
+        before, self._elder = self._elder, name
+        for path, held in self._held_now(pause) if name != before else ():
+            if held.origin == NOBODY and held.state is CopyState.EXPIRED:
+                self._expire(path, held, held.reason, now)
+            elif self._hand_over(held, now):
+                self._begin_validity(path, held, now)
+
     # Looking
-
-    def remaining_s(self, path: RelPath, *, now: float) -> float:
-        """The TTR that is passed on with a copy: the whole one by its origin, what is left of it by anybody else."""
-        held = self._held.get(path)
-        if held is None or not held.state.answers:
-            return 0.0
-        if held.state is CopyState.OWNED:
-            return self.ttr_s
-        return min(max(0.0, held.until - now), self.ttr_s) if held.until is not None else 0.0
-
-    def known(self, path: RelPath) -> Version | None:
-        """The highest version that was ever heard of or held here: no version that was is newer."""
-        held, heard = self._held.get(path), self.hearsay.version(path)
-        if held is None or heard is None:
-            return heard if held is None else held.version
-        return join((held.version, heard))
-
-    def marked(self, path: RelPath, *, disk_mtime_s: int) -> Version:
-        """The version by which a person makes all other copies of `path` old: a step of its origin. Raises `ConfigError`."""
-        held = self._held.get(path)
-        if held is None:
-            raise UnknownName(f"no copy of {path} is here", advice="gsync search finds who has one")
-        is_nobodys = held.state is CopyState.VALID and held.origin is None and not held.version.counters
-        if held.state is not CopyState.OWNED and not is_nobodys:  # it was here before gsync: who marks it is its origin
-            where = f"at {held.origin}, its origin" if held.origin else "at its origin"
-            raise ConfigError(f"{path} was not made here; here it is {held.state}", advice=f"mark it {where}")
-        return held.version.edited_by(self._author, disk_mtime_s)
 
     @property
     def timers(self) -> int:
@@ -278,6 +263,15 @@ class Freshness(CopyTable):
             self._begin_validity(path, held, now)
         return held.state
 
+    def _hand_over(self, held: Held, now: float) -> bool:
+        """Whether it was owned for want of anybody who made it, and somebody else speaks for it from now on."""
+        is_elder = self._elder is None and self.mode.hears_push
+        if held.origin != NOBODY or held.state is not CopyState.OWNED or is_elder:
+            return False
+        held.until = now + self._shortened(self.ttr_s)
+        held.enter(CopyState.VALID, "as this peer told others", now)
+        return True
+
     def _begin_validity(self, path: RelPath, held: Held, now: float) -> None:
         if not self.mode.has_timers or held.until is None:
             return
@@ -287,7 +281,12 @@ class Freshness(CopyTable):
         self._expire(path, held, "no time to refresh was left of it", now)
 
     def _expire(self, path: RelPath, held: Held, reason: str, now: float) -> None:
-        self._timers.cancel(path)
+        if path in self._timers:
+            self._timers.cancel(path)
+        if held.origin == NOBODY and self._elder is None and self.mode.hears_push:
+            self._polls.drop(path)
+            held.enter(CopyState.OWNED, "was here before gsync, and this peer speaks for what nobody made", now)
+            return
         held.enter(CopyState.EXPIRED, reason, now)
         if self.mode.asks:
             self._ask(path, held)
@@ -314,14 +313,16 @@ class Freshness(CopyTable):
             known = self.known(record.path) or held.version
             if compare_vectors(record.version, known) not in _BEHIND:
                 self.hearsay.add(record.path, join((known, record.version)), record)
-                self.hearsay.overtook_flood(record.path, record.version)
+                if not self.mode.sends_push:  # whoever pushes tells it on by himself
+                    self.hearsay.overtook_flood(record.path, record.version)
         heard = self.hearsay.record(ruling.path)
         return heard is not None and self._overtake(heard, held, now)
 
-    def _renew(self, ruling: Ruling, held: Held, who: tuple[PeerName, str], asked_at: float, now: float) -> bool:
+    def _renew(self, path: RelPath, ruling: Ruling, who: tuple[PeerName, str], asked_at: float, now: float) -> bool:
         """Whether the ruling gives the copy more time, counted from the question: nobody knows what happened after the answer."""
+        held = self._held[path]  # under the name that is kept here: each ruling has one of its own
         until = asked_at + self._shortened(ruling.ttr_s)
-        known = self.known(ruling.path) or held.version
+        known = self.known(path) or held.version
         is_latest = known is held.version or compare_vectors(known, held.version) in _BEHIND
         if not ruling.is_valid or until <= now or not is_latest:
             return False
@@ -329,17 +330,14 @@ class Freshness(CopyTable):
             until = max(until, held.until)
         held.until = until
         held.enter(CopyState.VALID, who[1], now)
-        self._let_go(ruling.path)
-        self._begin_validity(ruling.path, held, now)
+        self._polls.drop(path)
+        self._begin_validity(path, held, now)
         return True
 
-    def _stay_in_doubt(self, path: RelPath, now: float) -> None:
-        if not self._polls.unknown(path, now=now):
-            self._held[path].reason = _NOBODY
-
     def _ask(self, path: RelPath, held: Held) -> None:
-        origin = () if held.origin is None else (held.origin,)
-        if not self._polls.want(path, held.version, (*origin, *held.holders, *self._neighbours)):
+        origin = held.origin or (self._elder if held.origin == NOBODY and self.mode.hears_push else None)
+        others = (*held.holders, *self._neighbours)
+        if not self._polls.want(path, held.version, (origin, *others) if origin else others):
             held.reason = _NOBODY
 
     def _let_go(self, path: RelPath) -> None:

@@ -25,11 +25,13 @@ UNFLOODED_MAX: Final = 1024
 class Hearsay:
     """The highest version heard of each path."""
 
-    __slots__ = ("_heard", "_unflooded")
+    __slots__ = ("_heard", "_unflooded", "changes")
 
     def __init__(self, *, heard_max: int = HEARD_MAX) -> None:
         self._heard: Recent[RelPath, tuple[Version, Record | None]] = Recent(heard_max)
         self._unflooded: Recent[RelPath, Version] = Recent(UNFLOODED_MAX)
+        self.changes = 0
+        """How often something was heard or forgotten so far."""
 
     def __len__(self) -> int:
         return len(self._heard)
@@ -40,6 +42,7 @@ class Hearsay:
 
     def add(self, path: RelPath, version: Version, record: Record | None = None) -> None:
         """`version` of `path` exists, and perhaps this is its record."""
+        self.changes += 1
         before = self._heard.get(path)
         if before is None:
             self._heard[path] = (version, record)
@@ -49,6 +52,7 @@ class Hearsay:
 
     def forget(self, path: RelPath) -> None:
         """What is here is as new as all that was heard."""
+        self.changes += 1
         self._heard.forget(path)
 
     def overtook_flood(self, path: RelPath, version: Version) -> None:

@@ -8,7 +8,7 @@ the overlay; decides by `core.topology` alone.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import gevent
@@ -37,12 +37,13 @@ PLACES_MAX: Final = 4096
 
 
 class Arrangement:
-    """`me` is this peer; `want` hears whom it is to be linked with, and where they are."""
+    """`me` is this peer, whose index has this `author`; `want` hears whom it is to be linked with, and where they are."""
 
     def __init__(
         self,
         *,
         me: PeerName,
+        author: str,
         topology: Topology | Shape,
         clock: Clock,
         want: Callable[[Mapping[PeerName, Endpoint]], None],
@@ -52,6 +53,7 @@ class Arrangement:
                 f"the topology has no line for {me!r}, this peer", advice="add one, or name this peer with --name"
             )
         self._me = me
+        self._author = author
         self._topology = topology
         self._clock = clock
         self._want = want
@@ -86,6 +88,12 @@ class Arrangement:
     def name_of(self, author: str) -> PeerName | None:
         """What the author of a record is called."""
         return self._by_author.get(author)
+
+    def elder(self, linked: Iterable[tuple[str, PeerName]]) -> PeerName | None:
+        """Who of those that are here, by the tracker's word or by links, has the lowest author id; None if this peer has."""
+        named = ((one.author, name) for name, one in self._named.items() if one.author)
+        _, name = min([(self._author, self._me), *named, *linked])
+        return None if name == self._me else name
 
     def run(self) -> None:
         """Arrange anew each time that names have changed; never returns."""

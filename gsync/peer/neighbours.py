@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 import gevent
@@ -112,6 +112,10 @@ class Neighbours:
     def names(self) -> tuple[PeerName, ...]:
         """Whom a link stands to."""
         return tuple(self._links)
+
+    def authors(self) -> Iterator[tuple[str, PeerName]]:
+        """Under which ids those make their versions whom a link stands to."""
+        return ((link.hello.author, name) for name, link in self._links.items())
 
     def link(self, name: PeerName) -> OverlayLink | None:
         """The link to this neighbour, if one stands."""

@@ -21,6 +21,7 @@ from gsync.core.names import PeerName, RelPath
 from gsync.core.records import winner
 from gsync.core.versions import Order, compare_vectors
 from gsync.errors import NameRefused, RemoteProtocolError
+from gsync.net.breathing import breathe
 from gsync.net.clock import Clock
 from gsync.net.tasks import TaskGroup
 from gsync.net.transport import Network
@@ -41,6 +42,9 @@ log = logging.getLogger(__name__)
 
 TICK_S: Final = 0.02
 """Copies that expire within this time do so together: each by itself woke the loop thousands of times a second."""
+
+ELDER_S: Final = 1.0
+"""At most so often it is asked who speaks for what nobody made."""
 
 AWAY_S: Final = 5.0
 """So long nobody tells what changes before copies get timers of their own; a tracker that starts anew is back by then."""
@@ -94,7 +98,7 @@ class Overlay:
             me=me, ears=self, network=network, clock=clock, rng=rng, port=port, fixed=settings.neighbours
         )
         self.arrangement: Final = Arrangement(
-            me=me.name, topology=settings.topology, clock=clock, want=self.neighbours.want
+            me=me.name, author=me.author, topology=settings.topology, clock=clock, want=self.neighbours.want
         )
         self.standings: Final = Standings(
             author=me.author,
@@ -148,6 +152,7 @@ class Overlay:
         self._changed: dict[RelPath, list[Event]] = {}
         self._news = Event()
         self._is_awake = False
+        self._elder_due = 0.0
         self._untold: dict[RelPath, None] = {}
         self._quiet_since: float | None = None
         self._sought = 0
@@ -309,6 +314,9 @@ class Overlay:
                 self.fresh.shorten(self.fresh.ttr_s, now=now)  # nobody vouches for them any more
         if self._nobody_will_tell() or (self._quiet_since is not None and now >= self._quiet_since + AWAY_S):
             self.awaken()
+        if self._is_awake and now >= self._elder_due:
+            self._elder_due = now + ELDER_S
+            self.fresh.set_elder(self.arrangement.elder(self.neighbours.authors()), now=now, pause=breathe)
         for batch in self.fresh.due(now, is_vouched=tells):
             self._polling.send(batch, tasks)
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from gsync.core.copies import Copy, CopyState, Mode
+from gsync.core.copies import NOBODY, Copy, CopyState, Mode
 from gsync.core.flood import IN_PATTERNS
 from gsync.core.freshness import Freshness
 from gsync.core.model import Kind, Record
@@ -89,7 +89,8 @@ class Standings:
         elif self._is_own(record, told):
             self._fresh.own(path, record.version, now=now)
         else:
-            origin = told.origin if told is not None else self._name_of(record.author)
+            nobodys = self._name_of(record.author) if record.author else NOBODY
+            origin = told.origin if told is not None else nobodys
             ttr_s = max(0.0, told.until - now) if told is not None else self._fresh.ttr_s
             self._fresh.fetched(path, record.version, origin=origin, ttr_s=ttr_s, now=now)
         return record
@@ -134,6 +135,11 @@ class Standings:
                 if record is not None:
                     done.add(path)
                     yield record
+
+    def stamp(self) -> tuple[int, int, bool]:
+        """The same as before only if all that is `known` is what it was."""
+        takes_news = self.takes_news()
+        return self._trees.stamp(), 0 if takes_news else self._fresh.hearsay.changes, takes_news
 
     def newest(self, path: RelPath) -> Record | None:
         """The newest that is known of `path`; hearsay counts where nobody else is told of it, because nothing is taken here."""

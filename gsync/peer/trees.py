@@ -58,6 +58,7 @@ class Trees:
         self.new_tree = new_tree
         self.remote = new_tree()
         self._unnamed: set[RelPath] = set()
+        self._stamp = 0
         self.generation = 0
 
     @classmethod
@@ -77,6 +78,7 @@ class Trees:
 
     def note_local(self, changed: Mapping[RelPath, Entry], gone: Iterable[RelPath] = ()) -> None:
         """Take over what the disk shows now; `generation` moves if a classic announcement of it would differ."""
+        self._stamp += 1
         for path in gone:
             self._drop(path)
             self._buried.pop(path, None)
@@ -96,6 +98,7 @@ class Trees:
             tree = self.new_tree()
             tree.update((path, offer) for path, offer in offers.items() if offer is not None)
         old, self.remote = self.remote, tree
+        self._stamp += 1
         return Sweep(old, tree, forget=self._forget_offer, is_settled=self._is_settled)
 
     def note_offers(self, offers: Mapping[RelPath, Offer | None]) -> set[RelPath]:
@@ -105,6 +108,7 @@ class Trees:
             before = self.remote.get(path)
             if before == offer:
                 continue
+            self._stamp += 1
             self._forget_offer(before)
             if offer is None:
                 del self.remote[path]
@@ -140,6 +144,12 @@ class Trees:
             policy=policy,
             pause=pause,
         )
+
+    def stamp(self) -> int:
+        """The same number as before only if no record has changed since, of what is here and of what is offered."""
+        if not self._tells_edits:
+            self._stamp += 1  # what can be told hangs on what was agreed, too
+        return self._stamp
 
     def announced(self) -> dict[RelPath, int]:
         """What an Initial says: each regular file at the top with its mtime in whole seconds."""

@@ -429,3 +429,32 @@ def test_whoever_keeps_no_neighbours_is_nobodys(tmp_path: Path) -> None:
         swarm.rest(1)
         assert guest.files() == {"song.mp3": b"la"}
         assert lasting.overlay.arrangement.place(name(1)) is None
+
+
+def test_files_that_were_there_before_gsync_are_vouched_for_by_the_lowest_author_after_a_restart(
+    tmp_path: Path,
+) -> None:
+    """Nobody made them, so nobody could be asked: all copies were EXPIRED for ever, and their holders polled each other."""
+    with cluster(tmp_path, watches=True, latency_s=(0.002, 0.002)) as swarm:
+        machines = [swarm.machine({"song.mp3": b"la"} if not number else {}) for number in range(3)]
+        for number, machine in enumerate(machines):
+            machine.start(name=name(number))
+        swarm.wait_until(lambda: all(m.files() == {"song.mp3": b"la"} for m in machines), within_s=60)
+        swarm.rest(10)
+        before = machines[2].overlay.standings.of(SONG).record.version
+        for machine in machines:
+            machine.stop()
+        swarm.stop_tracker()
+        swarm.start_tracker(names_only=True)
+        for number, machine in enumerate(machines):
+            machine.start(name=name(number), topology=parse_shape("line"), mode=Mode.HYBRID)
+        swarm.rest(600)
+        assert [machine.overlay.fresh.copy(SONG).version for machine in machines] == [before] * 3
+        lowest = min(machines, key=lambda machine: machine.overlay.me.author)
+        states = {machine.overlay.me.name: machine.overlay.fresh.state(SONG) for machine in machines}
+        assert states == {
+            machine.overlay.me.name: CopyState.OWNED if machine is lowest else CopyState.VALID for machine in machines
+        }
+        other = next(machine for machine in machines if machine is not lowest)
+        other.folder.edit("song.mp3", b"lala")
+        swarm.wait_until(lambda: all(m.files() == {"song.mp3": b"lala"} for m in machines), within_s=200)

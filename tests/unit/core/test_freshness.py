@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from msgspec.structs import replace
 
-from gsync.core.copies import Copy, CopyState, Heard, Mode, Ruling
+from gsync.core.copies import NOBODY, Copy, CopyState, Heard, Mode, Ruling
 from gsync.core.freshness import FALLBACKS, VOUCHED_S, Freshness
 from gsync.core.model import Kind, Record
 from gsync.core.names import PeerName, RelPath
@@ -29,6 +29,7 @@ def record(*, deleted: bool = False, **counters: int) -> Record:
 ONE, TWO = record(a=1), record(a=2)
 GONE = record(a=2, deleted=True)
 BESIDE = record(b=1)
+FOUND = Version.from_mtime(5)
 
 
 def peer(mode: Mode = Mode.HYBRID, *, ttr_s: float = 60.0) -> Freshness:
@@ -373,4 +374,86 @@ def test_what_somebody_vouches_for_goes_on_unasked_until_he_is_gone() -> None:
     assert next_due is not None
     assert next_due <= 1060.0
     assert freshness.due(1060.0)
+    assert freshness.state(PATH) is CopyState.EXPIRED
+
+
+def nobodys(mode: Mode = Mode.HYBRID) -> Freshness:
+    """Somebody who has what was there before gsync, after a restart."""
+    freshness = peer(mode)
+    freshness.fetched(PATH, FOUND, origin=NOBODY, ttr_s=TTR_S, now=0.0)
+    return freshness
+
+
+def test_a_version_that_nobody_made_is_owned_by_whoever_speaks_for_it() -> None:
+    freshness = nobodys()
+    freshness.set_elder(None, now=1.0)
+    assert (freshness.state(PATH), freshness.timers) == (CopyState.VALID, 1)
+    assert freshness.due(TTR_S) == ()
+    assert (freshness.state(PATH), freshness.timers, freshness.polls) == (CopyState.OWNED, 0, 0)
+    assert freshness.answer(PATH, FOUND, now=99.0) == Ruling(path=PATH, is_valid=True, ttr_s=60.0)
+    assert freshness.copy(PATH).version == FOUND
+
+
+@pytest.mark.parametrize("mode", [Mode.PULL, Mode.LAZY, Mode.PASSIVE])
+def test_where_no_push_is_heeded_nobody_speaks_for_what_nobody_made(mode: Mode) -> None:
+    """Else an edit of anybody would stay unknown to whoever speaks, and all would believe him."""
+    freshness = nobodys(mode)
+    freshness.set_elder(None, now=1.0)
+    freshness.due(TTR_S)
+    assert freshness.state(PATH) is CopyState.EXPIRED
+    freshness.set_elder(ANNA, now=11.0)
+    freshness.set_neighbours([BEN])
+    freshness.refresh([PATH], now=12.0)
+    assert [batch.source for batch in freshness.due(12.0)] == [BEN]
+    freshness.set_elder(None, now=13.0)
+    freshness.set_mode(Mode.HYBRID, now=13.0)
+    freshness.set_elder(ANNA, now=14.0)
+    freshness.set_elder(None, now=15.0)
+    assert freshness.state(PATH) is CopyState.OWNED
+    freshness.set_mode(mode, now=20.0)
+    assert (freshness.state(PATH), freshness.timers) == (CopyState.VALID, 1)
+
+
+def test_anybody_else_asks_whoever_speaks_for_it_first() -> None:
+    freshness = nobodys()
+    freshness.set_neighbours([BEN])
+    freshness.set_elder(ANNA, now=1.0)
+    (batch,) = freshness.due(TTR_S)
+    assert (batch.source, batch.asks) == (ANNA, ((PATH, FOUND),))
+    assert freshness.copy(PATH).origin is None
+    freshness.judge([Ruling(path=PATH, is_valid=True, ttr_s=TTR_S)], source=ANNA, now=11.0)
+    assert freshness.state(PATH) is CopyState.VALID
+
+
+def test_whoever_comes_to_speak_for_it_while_it_is_in_doubt_owns_it() -> None:
+    freshness = nobodys()
+    freshness.due(TTR_S)
+    assert freshness.state(PATH) is CopyState.EXPIRED
+    freshness.set_elder(None, now=11.0)
+    assert (freshness.state(PATH), freshness.polls) == (CopyState.OWNED, 0)
+
+
+def test_whoever_speaks_for_it_no_more_believes_it_for_a_ttr_and_then_asks() -> None:
+    freshness = nobodys()
+    freshness.set_elder(None, now=0.0)
+    freshness.due(TTR_S)
+    freshness.set_elder(ANNA, now=20.0)
+    assert (freshness.state(PATH), freshness.timers) == (CopyState.VALID, 1)
+    assert freshness.due(79.0) == ()
+    assert [batch.source for batch in freshness.due(80.0)] == [ANNA]
+
+
+def test_an_edit_of_what_nobody_made_is_newer_wherever_it_is_owned() -> None:
+    freshness = nobodys()
+    freshness.set_elder(None, now=0.0)
+    freshness.due(TTR_S)
+    edit = replace(ONE, version=FOUND.edited_by("a", 9))
+    assert freshness.hear(edit, now=11.0) == Heard(is_news=True, changed=True, state=CopyState.INVALID)
+
+
+def test_who_speaks_for_what_nobody_made_speaks_for_nothing_else() -> None:
+    freshness = peer()
+    freshness.fetched(PATH, ONE.version, origin=None, ttr_s=TTR_S, now=0.0)
+    freshness.set_elder(None, now=1.0)
+    freshness.due(TTR_S)
     assert freshness.state(PATH) is CopyState.EXPIRED

@@ -72,8 +72,8 @@ def test_invalidation_without_comparing_versions() -> None:
 
 
 def test_a_flood_that_ends_where_its_news_was_found_out_by_asking() -> None:
-    """Whoever asked a moment before still passes on what the neighbours behind him were not told; once."""
-    freshness = holder(Mode.HYBRID)
+    """Who only asks, and did so a moment before, still passes it on; who pushes has told it by then."""
+    freshness = holder(Mode.PULL)
     freshness.due(10.0)
     freshness.judge([Ruling(path=PATH, newer=TWO)], source=ANNA, now=11.0)
     assert [freshness.hear(TWO, now=12.0).is_news for _ in range(2)] == [True, False]
