@@ -1,9 +1,9 @@
 """Compares what is known here with what a neighbour knows, when something may have been missed, so that both know the newest.
 
 A new or healed link and a jump in what an origin counted are such moments. One neighbour is asked at a time, step by step, while
-others may ask here; both are answered by one greenlet, out of one ledger of all records, which is made anew at most so often that
-the rest of the peer hardly feels it. It must never wait on a link, and decides nothing: `core.reconcile` says what differs, and
-what is told in consequence is heard as any invalidation is. Owned by the overlay.
+others may ask here; both are answered by one greenlet, out of one ledger of all records. That serves all until a record changes,
+and is made anew at most so often that the rest of the peer hardly feels it. It must never wait on a link, and decides nothing:
+`core.reconcile` says what differs, and what is told in consequence is heard as any invalidation is. Owned by the overlay.
 """
 
 from __future__ import annotations
@@ -99,6 +99,7 @@ class Reconciling:
         self._heard: deque[tuple[OverlayLink, Said, float]] = deque()
         self._waiting: Counter[OverlayLink] = Counter()
         self._ledger: Ledger | None = None
+        self._stamp: tuple[int, int, bool] | None = None
         self._made_at = self._used_at = self._next_ledger_at = float("-inf")
         self._news = Event()
         self.comparisons = 0
@@ -238,11 +239,12 @@ class Reconciling:
     def _ledger_since(self, needed_at: float) -> Ledger:
         """What is known here, with all that was known at `needed_at`; waits until one may be made."""
         began = self._used_at = self._clock.monotonic()
-        if self._ledger is not None and self._made_at >= needed_at:
+        if self._ledger is not None and (self._made_at >= needed_at or self._stamp == self._standings.stamp()):
             return self._ledger
         if began < self._next_ledger_at:
             gevent.sleep(self._next_ledger_at - began)
             began = self._clock.monotonic()
+        self._stamp = self._standings.stamp()  # before: what changes while it is made may be missing in it
         marks = {record.path: record_mark(record) for record in paused(self._standings.known(), breathe)}
         self._ledger = Ledger(marks, pause=breathe)
         ended = self._used_at = self._clock.monotonic()

@@ -69,7 +69,7 @@ class Side:
         self.records = {RelPath(name): one for name, one in records.items()}
         self.links: dict[PeerName, Link] = {}
         self.is_needed = True
-        self.ledgers = 0
+        self.ledgers = self.changes = 0
         self.reconciling = Reconciling(
             neighbours=self,  # type: ignore[arg-type]
             standings=self,  # type: ignore[arg-type]
@@ -88,6 +88,9 @@ class Side:
     def known(self) -> Iterator[Record]:
         self.ledgers += 1
         yield from list(self.records.values())
+
+    def stamp(self) -> tuple[int, int, bool]:
+        return self.changes, hash(frozenset(self.records.items())), True
 
     def told(self, path: RelPath) -> Invalidate | None:
         one = self.records.get(path)
@@ -266,9 +269,31 @@ def test_no_question_makes_more_than_so_many_answers(world: World) -> None:
 def test_however_often_it_is_asked_the_ledger_is_made_once_a_second_at_most_and_not_kept(world: World) -> None:
     pair = Pair(world, {}, {"a.txt": NEW})
     for number in range(100):
+        pair.ben.changes += 1
         pair.ben.reconciling.heard(pair.to_anna, Reconcile(id=number, ranges=[WireRange()]))  # type: ignore[arg-type]
         gevent.sleep(0.1)
     assert 5 <= pair.ben.ledgers <= 12
     assert pair.ben.reconciling._ledger is not None
     gevent.sleep(LEDGER_KEPT_S + 2)
     assert pair.ben.reconciling._ledger is None
+
+
+def test_one_ledger_serves_all_comparisons_until_a_record_changes(world: World) -> None:
+    """64 peers that are linked with each other waited a second for a new one 63 times each."""
+    pair = Pair(world, {}, {"a.txt": NEW})
+    pair.to_anna.other = None
+
+    def ask(times: int) -> None:
+        for number in range(times):
+            pair.ben.reconciling.heard(pair.to_anna, Reconcile(id=number, ranges=[WireRange()]))  # type: ignore[arg-type]
+            gevent.sleep(0.01)
+
+    ask(QUESTIONS_A_LINK)
+    assert (pair.ben.ledgers, len(pair.to_anna.said)) == (1, QUESTIONS_A_LINK)
+    pair.ben.records[RelPath("b.txt")] = record("b.txt")
+    ask(QUESTIONS_A_LINK)
+    gevent.sleep(1)
+    assert (pair.ben.ledgers, len(pair.to_anna.said)) == (2, 2 * QUESTIONS_A_LINK)
+    last = pair.to_anna.said[-1]
+    assert isinstance(last, Digests)
+    assert {mark.p for mark in last.marks} == {"a.txt", "b.txt"}

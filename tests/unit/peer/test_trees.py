@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -183,3 +185,29 @@ def test_who_has_a_content_is_known_whatever_changes(changes: list[tuple[RelPath
         for asked in ("b3:1", "b3:2"):
             holders = list(trees.holders_of(asked))
             assert sorted(holders) == sorted(p for p, entry in trees.local.items() if entry.digest == asked)
+
+
+def test_the_stamp_is_the_same_only_while_no_record_changes() -> None:
+    trees = Trees({path("a"): meta(content=b"a")}, {})
+    stamps = [trees.stamp()]
+    assert trees.stamp() == stamps[0]
+    steps: list[Callable[[], object]] = [
+        lambda: trees.note_local({path("b"): meta(content=b"b")}),
+        lambda: trees.note_local({}, gone=[path("b")]),
+        lambda: trees.note_offers({path("a"): offer(7)}),
+        lambda: trees.note_offers({path("a"): None}),
+        lambda: trees.note_remote({path("a"): offer(8)}),
+    ]
+    for step in steps:
+        step()
+        stamps.append(trees.stamp())
+    assert len(set(stamps)) == len(stamps)
+    quiet = trees.stamp()
+    trees.note_offers({path("a"): offer(8)})
+    assert trees.stamp() == quiet
+
+
+def test_the_stamp_of_a_folder_that_only_receives_is_never_the_same() -> None:
+    """What it may tell hangs on what was agreed with others, which is noted elsewhere."""
+    trees = Trees({path("a"): meta()}, {}, tells_edits=False)
+    assert trees.stamp() != trees.stamp()
