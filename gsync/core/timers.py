@@ -85,10 +85,9 @@ class Timers:
 
     def next_at(self) -> float | None:
         """When the next one is due."""
-        if self._first is None:
-            self._first = min(
-                (at for at in (self._first_ripe(), self._first_in_slots()) if at is not None), default=None
-            )
+        if self._first is None and (self._ripe or self._heap):
+            ripe, later = self._first_ripe(), self._first_in_slots()
+            self._first = later if ripe is None or (later is not None and later < ripe) else ripe
         return self._first
 
     def fired(self, now: float, *, most: int = FIRED_MAX) -> list[RelPath]:
@@ -96,6 +95,8 @@ class Timers:
         while len(self._ripe) < most and self._heap and self._heap[0] * SLOT_S <= now and self._ripen(now):
             pass
         due: list[RelPath] = []
+        if not self._ripe:
+            return due
         while self._ripe and len(due) < most:
             at, path = self._ripe.popleft()
             if self._live.get(path) == at:
@@ -131,9 +132,13 @@ class Timers:
 
     def _true(self, slot: int) -> list[tuple[RelPath, float]]:
         """What lies in this slot and is due in it, each once, with its time."""
-        begin, end, live = slot * SLOT_S, (slot + 1) * SLOT_S, self._live
-        there = ((path, live.get(path)) for path in dict.fromkeys(self._slots[slot]))
-        return [(path, at) for path, at in there if at is not None and begin <= at < end]
+        begin, end, live, paths = slot * SLOT_S, (slot + 1) * SLOT_S, self._live, self._slots[slot]
+        true = []
+        for path in paths if len(paths) == 1 else dict.fromkeys(paths):
+            at = live.get(path)
+            if at is not None and begin <= at < end:
+                true.append((path, at))
+        return true
 
     def _first_ripe(self) -> float | None:
         while self._ripe and self._live.get(self._ripe[0][1]) != self._ripe[0][0]:
