@@ -12,7 +12,7 @@ Called by the indexer; decides nothing about holding back deletions, records not
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from msgspec import Struct, field
@@ -48,8 +48,11 @@ class Question(Struct, frozen=True, kw_only=True):
     author: str
     has_history: bool
     now_ns: int
+    """The wall clock when it was asked."""
     skip: Skip
     reads_everything: bool
+    clock_ns: Callable[[], int] | None = None
+    """Tells the wall clock meanwhile."""
     tells_unread: bool = False
     """New files that must be read first are told before, without a digest."""
     held: frozenset[RelPath] = frozenset()
@@ -79,10 +82,17 @@ def look(folder: Folder, question: Question) -> Answer:
     """Raises StorageError where the folder cannot be read now, FolderUnusable where it is gone."""
     folder.check_root()
     if question.paths is None:
-        found = scan(folder, question.local, now_ns=question.now_ns, skip=question.skip)
+        found = scan(folder, question.local, now_ns=question.now_ns, clock_ns=question.clock_ns, skip=question.skip)
         gone = question.local.keys() - found.files.keys()
     else:
-        found = look_at(folder, question.paths, question.local, now_ns=question.now_ns, skip=question.skip)
+        found = look_at(
+            folder,
+            question.paths,
+            question.local,
+            now_ns=question.now_ns,
+            clock_ns=question.clock_ns,
+            skip=question.skip,
+        )
         gone = known_at(question.paths, question.local) - found.files.keys()
     rules = _other_rules(question, found.files)
     ignored = frozenset(path for path in gone if question.skip(path, question.local[path].kind))

@@ -8,6 +8,7 @@ here is read: what others offer is held against their rules once these have arri
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import groupby
 from typing import Final
 
@@ -26,7 +27,7 @@ from gsync.core.model import Fingerprint
 from gsync.core.names import RelPath
 from gsync.errors import FileVanished, PathRefused, StorageError
 from gsync.storage.filesystem import Folder, OpenFile
-from gsync.storage.scanner import SETTLED_NS
+from gsync.storage.scanner import may_hide_a_change
 
 SHARED: Final = RelPath.parse(IGNORE_FILE)
 
@@ -62,6 +63,7 @@ def read_rules(
     files: Mapping[RelPath, Fingerprint],
     *,
     now_ns: int,
+    clock_ns: Callable[[], int] | None = None,
     local: Callable[[], bytes] = no_local_rules,
 ) -> RulesRead:
     """The rules of `files`, of those that `before` knows and of the one at the top; what cannot be read now is as `before`."""
@@ -69,7 +71,7 @@ def read_rules(
         mine = RuleFile.parse(local())
     except StorageError:
         mine = before.rules.local
-    reading = _Reading(folder, before, now_ns)
+    reading = _Reading(folder, before, partial(may_hide_a_change, now_ns=now_ns, clock_ns=clock_ns))
     shared = reading.of(SHARED)
     rules = IgnoreRules(shared, mine)
     shown = {**before.shown, **files}
@@ -101,10 +103,10 @@ def read_rules(
 class _Reading:
     """One file of rules after the other."""
 
-    def __init__(self, folder: Folder, before: RulesRead, now_ns: int) -> None:
+    def __init__(self, folder: Folder, before: RulesRead, may_move: Callable[[int], bool]) -> None:
         self._folder = folder
         self._before = before
-        self._now_ns = now_ns
+        self._may_move = may_move
         self.shown: dict[RelPath, Fingerprint] = {}
         self.moving: set[RelPath] = set()
 
@@ -121,7 +123,7 @@ class _Reading:
     def _read(self, path: RelPath, file: OpenFile) -> RuleFile:
         if file.fingerprint == self._before.shown.get(path):
             return self._as_before(path)
-        if abs(self._now_ns - file.fingerprint.ctime_ns) < SETTLED_NS:
+        if self._may_move(file.fingerprint.ctime_ns):
             self.moving.add(path)
             return self._as_before(path)
         raw = file.read_at(0, RULES_MAX_BYTES + 1)

@@ -200,6 +200,7 @@ class Scanning:
             author=self._index.author,
             has_history=self._native and self._index.has_history,
             now_ns=self._now_ns(),
+            clock_ns=self._now_ns,
             skip=self._skip,
             reads_everything=self._native,
             held=self.holding.held,
@@ -290,7 +291,14 @@ class Scanning:
             last = RulesRead()
         before = last.rules
         self._rules = read = self._workers.run(
-            Pool.SCAN, read_rules, self._folder, last, files, now_ns=self._now_ns(), local=self._local_rules
+            Pool.SCAN,
+            read_rules,
+            self._folder,
+            last,
+            files,
+            now_ns=self._now_ns(),
+            clock_ns=self._now_ns,
+            local=self._local_rules,
         )
         if read.moving:
             self._settling.looked((), moving=read.moving, now=self._clock.monotonic())

@@ -3,8 +3,9 @@
 Called by the indexer, in the scan thread; `core.diff` then says what it means. Never announces and never remembers.
 
 A file that changed within the last clock tick of the disk could change again without showing it (git calls it racy): it is
-*unsettled*, shown as it was known, and must be looked at again after `SETTLED_NS`. A directory shows only that it is there, so
-it is never unsettled. Nothing is read here: what has another fingerprint than it had is for the caller to read.
+*unsettled*, shown as it was known, and must be looked at again after `SETTLED_NS`. So is one that changed since the look began,
+however long that takes: somebody may be in the middle of it. A directory shows only that it is there, so it is never unsettled.
+Nothing is read here: what has another fingerprint than it had is for the caller to read.
 
 What cannot be looked at now (a directory that may not be read, or over which something was mounted) is *hidden*, with all
 that was known in it, and shown as it was known: nothing may be taken for deleted because it cannot be seen.
@@ -12,7 +13,7 @@ that was known in it, and shown as it was known: nothing may be taken for delete
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -42,14 +43,16 @@ def scan(
     known: Mapping[RelPath, FileMeta],
     *,
     now_ns: int,
+    clock_ns: Callable[[], int] | None = None,
     skip: Skip = never,
     beneath: RelPath | None = None,
 ) -> Scan:
     """List the folder, or what stands `beneath` a path, and there.
 
-    `now_ns` is the wall clock; `skip` as in `Folder.listing`. Raises `StorageError`.
+    `now_ns` is the wall clock before the look, `clock_ns` tells it meanwhile; `skip` as in `Folder.listing`. Raises `StorageError`.
     """
-    return _judge(folder, folder.listing(beneath=beneath, skip=skip, known=known), known, now_ns=now_ns)
+    listing = folder.listing(beneath=beneath, skip=skip, known=known)
+    return _judge(listing, known, now_ns=now_ns, clock_ns=clock_ns)
 
 
 def look_at(
@@ -58,6 +61,7 @@ def look_at(
     known: Mapping[RelPath, FileMeta],
     *,
     now_ns: int,
+    clock_ns: Callable[[], int] | None = None,
     skip: Skip = never,
 ) -> Scan:
     """The same for exactly these `paths`, and for all that is in those which are directories. Raises `StorageError`.
@@ -68,11 +72,25 @@ def look_at(
     parents = {RelPath(path.rpartition("/")[0]) for path in asked}
     within = {parent for parent in parents if parent in asked or not asked.isdisjoint(parent.ancestors)}
     tops = [path for path in sorted(asked) if path.rpartition("/")[0] not in within]
-    return _judge(folder, folder.listing_at(tops, skip=skip, known=known), known, now_ns=now_ns)
+    return _judge(folder.listing_at(tops, skip=skip, known=known), known, now_ns=now_ns, clock_ns=clock_ns)
+
+
+def may_hide_a_change(ctime_ns: int, *, now_ns: int, clock_ns: Callable[[], int] | None = None) -> bool:
+    """Whether what changed at `ctime_ns` did so in the tick before `now_ns` or since: a further change might not show.
+
+    What is later than even `clock_ns` comes from a clock that was set back meanwhile, and is nothing to wait for.
+    """
+    if ctime_ns <= now_ns - SETTLED_NS:
+        return False
+    return ctime_ns < (now_ns if clock_ns is None else clock_ns()) + SETTLED_NS
 
 
 def _judge(
-    folder: Folder, listing: Iterator[Found | Skipped], known: Mapping[RelPath, FileMeta], *, now_ns: int
+    listing: Iterator[Found | Skipped],
+    known: Mapping[RelPath, FileMeta],
+    *,
+    now_ns: int,
+    clock_ns: Callable[[], int] | None,
 ) -> Scan:
     files: dict[RelPath, Found] = {}
     skipped: list[Skipped] = []
@@ -88,7 +106,7 @@ def _judge(
             continue
         if fingerprint.kind is Kind.DIRECTORY:
             continue
-        if abs(now_ns - fingerprint.ctime_ns) < SETTLED_NS:
+        if may_hide_a_change(fingerprint.ctime_ns, now_ns=now_ns, clock_ns=clock_ns):
             unsettled.add(path)
     hidden = _hidden(known, {one.hides for one in skipped if one.hides is not None})
     for path in unsettled | hidden:

@@ -158,3 +158,13 @@ def test_what_is_known_in_directories_is_found_by_their_names() -> None:
     assert known_at(frozenset({path("d"), path("d/e"), path("x")}), local) == {path(name) for name in names[:4]}
     assert known_at(frozenset({path("da")}), local) == {path("da")}
     assert known_at(frozenset(map(path, ("d", "d-x", "f"))), local) == {path(name) for name in names if name != "da"}
+
+
+def test_a_save_in_the_midst_of_a_long_look_is_left_for_the_next_one(folder: MemoryFolder) -> None:
+    folder.put("a", b"whole")
+    before = known(folder, digest=digest_of_bytes(b"whole"))
+    folder.put("a", b"")  # emptied, to be written anew
+    saved_ns = folder.disk.names["a"].ctime_ns
+    question = replace(asked(before), now_ns=saved_ns - 10**9, clock_ns=lambda: saved_ns + 10**9)
+    answer = look(folder, question)
+    assert (answer.moving, answer.changes.changed) == ({A}, {})

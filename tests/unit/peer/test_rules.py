@@ -7,7 +7,6 @@ from msgspec.structs import replace
 
 from gsync.core.ignore import NESTED_RULES_MAX, RULE_FILES_MAX, RULES_MAX, RULES_MAX_BYTES, IgnoreRules, RuleFile
 from gsync.core.model import Fingerprint
-from gsync.core.names import RelPath
 from gsync.errors import StorageError
 from gsync.peer.rules import RulesRead, read_rules
 from gsync.storage.memory import MemoryFolder
@@ -24,14 +23,15 @@ def folder() -> MemoryFolder:
     return MemoryFolder()
 
 
+def found_print(folder: MemoryFolder, name: str) -> Fingerprint:
+    fingerprint = folder.fingerprint(path(name))
+    assert fingerprint is not None
+    return fingerprint
+
+
 def read(folder: MemoryFolder, *names: str, before: RulesRead = BEFORE, now_ns: int = LATER_NS) -> RulesRead:
     """The rules, where the files with these names were found too."""
-    files: dict[RelPath, Fingerprint] = {}
-    for name in names:
-        fingerprint = folder.fingerprint(path(name))
-        assert fingerprint is not None
-        files[path(name)] = fingerprint
-    return read_rules(folder, before, files, now_ns=now_ns)
+    return read_rules(folder, before, {path(name): found_print(folder, name) for name in names}, now_ns=now_ns)
 
 
 def test_both_files_are_read(folder: MemoryFolder) -> None:
@@ -64,6 +64,14 @@ def test_a_file_that_was_just_saved_is_read_a_little_later(folder: MemoryFolder,
     saved_ns = folder.disk.names[name].ctime_ns
     found = read(folder, name, now_ns=saved_ns + SETTLED_NS - 1)
     assert found.moving == {path(name)}
+    while_it_was_read = read_rules(
+        folder,
+        RulesRead(),
+        {path(name): found_print(folder, name)},
+        now_ns=saved_ns - 10**9,
+        clock_ns=lambda: saved_ns + 10**9,
+    )
+    assert while_it_was_read.moving == {path(name)}
     assert not found.rules.is_ignored(path("d/a.o"))
     assert read(folder, name, now_ns=saved_ns + SETTLED_NS).rules.is_ignored(path("d/a.o"))
 

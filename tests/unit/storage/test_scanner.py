@@ -11,7 +11,7 @@ from gsync.core.names import RelPath
 from gsync.core.versions import Version
 from gsync.storage.filesystem import Skipped
 from gsync.storage.memory import MemoryFolder
-from gsync.storage.scanner import SETTLED_NS, Scan, look_at, scan
+from gsync.storage.scanner import SETTLED_NS, Scan, look_at, may_hide_a_change, scan
 
 A = RelPath.parse("a")
 NOW_NS = 1_700_000_100 * 10**9
@@ -125,6 +125,52 @@ def test_a_scan_shows_directories_and_links_at_any_depth(folder: MemoryFolder) -
         "a/link": Kind.LINK,
     }
     assert found.files[RelPath.parse("a/link")].target == "b/file"
+
+
+@pytest.mark.parametrize(
+    ("ctime_ms", "until_ms", "may"),
+    [
+        (-10, 0, False),
+        (-9, 0, True),
+        (0, 0, True),
+        (9, 0, True),
+        (10, 0, False),
+        (-10, 5000, False),
+        (10, 5000, True),
+        (4000, 5000, True),
+        (5009, 5000, True),
+        (5010, 5000, False),
+    ],
+    ids=[
+        "a tick before the look",
+        "within a tick",
+        "at the look",
+        "a little later",
+        "from a clock that was set",
+        "a tick before a long look",
+        "just after a long look began",
+        "in the midst of it",
+        "at its end",
+        "later than its end: from a clock that was set",
+    ],
+)
+def test_what_changed_just_before_or_during_a_look_may_change_again(ctime_ms: int, until_ms: int, may: bool) -> None:
+    clock_ns = None if not until_ms else lambda: NOW_NS + until_ms * 1_000_000
+    assert may_hide_a_change(NOW_NS + ctime_ms * 1_000_000, now_ns=NOW_NS, clock_ns=clock_ns) == may
+
+
+def test_a_file_that_is_saved_while_a_long_look_goes_on_is_shown_as_it_was_known(folder: MemoryFolder) -> None:
+    folder.put("a", b"whole")
+    before = {A: entry(folder, A)}
+    folder.put("a", b"")
+    ctime_ns = shown_at(folder, "a").ctime_ns
+    began_ns, clock_ns = ctime_ns - 10**9, lambda: ctime_ns + 10**9
+    for found in (
+        scan(folder, before, now_ns=began_ns, clock_ns=clock_ns),
+        look_at(folder, [A], before, now_ns=began_ns, clock_ns=clock_ns),
+    ):
+        assert found.unsettled == {A}
+        assert found.files[A].fingerprint == before[A].fingerprint
 
 
 def test_a_directory_is_never_unsettled_and_a_link_is(folder: MemoryFolder) -> None:
