@@ -17,7 +17,7 @@ from gevent.event import Event
 
 from gsync.core.names import Endpoint
 from gsync.errors import ConnectionBroken
-from gsync.net.transport import Readable
+from gsync.net.transport import Readable, send_pieces
 
 PIPE_BYTES: Final = 64 * 1024
 """What one direction holds, on its way and unread together."""
@@ -189,14 +189,7 @@ class MemoryStream:
             view = view[room:]
 
     def send_file(self, file: Readable, *, offset: int, count: int, mappable: bool = False) -> int:
-        sent = 0
-        while sent < count:
-            piece = file.read_at(offset + sent, min(PIPE_BYTES, count - sent))
-            if not piece:
-                break
-            self.send(piece)
-            sent += len(piece)
-        return sent
+        return send_pieces(self.send, file, offset=offset, count=count, piece_bytes=PIPE_BYTES)
 
     def wait_sent(self) -> None:
         self._check_open()

@@ -25,7 +25,7 @@ from gsync.core.names import Endpoint
 from gsync.errors import ConnectionBroken, StorageError
 from gsync.net.breathing import BREATH_BYTES, breathe
 from gsync.net.mapped import MAPPED_MIN_BYTES, send_mapped
-from gsync.net.transport import Readable
+from gsync.net.transport import Readable, send_pieces
 
 SEND_STEP_BYTES: Final = BREATH_BYTES
 READ_AHEAD_BYTES: Final = 8 * BREATH_BYTES
@@ -91,7 +91,7 @@ class TcpStream:
         try:
             descriptor = file.fileno()
         except io.UnsupportedOperation:
-            return self._send_read(file, offset=offset, count=count)
+            return send_pieces(self.send, file, offset=offset, count=count, piece_bytes=SEND_STEP_BYTES)
         send = self._send_mapped if mappable and self._stays_here else self._send_descriptor
         sent = 0
         advised = 0
@@ -156,16 +156,6 @@ class TcpStream:
             except OSError as error:
                 raise self._broken(error) from error
         return sent or self._send_descriptor(descriptor, offset, count)
-
-    def _send_read(self, file: Readable, *, offset: int, count: int) -> int:
-        sent = 0
-        while sent < count:
-            piece = file.read_at(offset + sent, min(SEND_STEP_BYTES, count - sent))
-            if not piece:
-                break
-            self.send(piece)
-            sent += len(piece)
-        return sent
 
     def _wait_writable(self) -> None:
         try:

@@ -21,6 +21,18 @@ class Readable(Protocol):
     def fileno(self) -> int: ...
 
 
+def send_pieces(send: Callable[[bytes], object], file: Readable, *, offset: int, count: int, piece_bytes: int) -> int:
+    """Read `count` bytes of `file` from `offset` and `send` them, a piece at a time; how many: fewer where the file ended."""
+    sent = 0
+    while sent < count:
+        piece = file.read_at(offset + sent, min(piece_bytes, count - sent))
+        if not piece:
+            break
+        send(piece)
+        sent += len(piece)
+    return sent
+
+
 class Stream(Protocol):
     """Bytes both ways; a context manager that closes it, or resets it when left by an exception.
 

@@ -14,15 +14,13 @@ writes under the name again has made something else (core/demand.py). Called by 
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
-from gsync.core.model import Fingerprint, Kind
+from gsync.core.model import Fingerprint
 from gsync.storage.downloads import Freed, Placed
 from gsync.storage.filesystem import Folder
 from gsync.storage.journal import JournalRow
 from gsync.storage.limbo import Limbo
 from gsync.storage.steps import Step, entries_of, overtaken
-from gsync.storage.takings import Refused, take
+from gsync.storage.takings import take_away
 
 
 class Freeings:
@@ -34,27 +32,10 @@ class Freeings:
 
     def free(self, row: JournalRow) -> Step:
         """The step that was taken. Raises `StorageError`: nothing was touched."""
-        there = self._folder.fingerprint(row.path)
-        if there is None:
-            return _freed(row)
-        if row.expected is None or there.kind is not row.expected.kind:
-            return overtaken(row.path, row)
-        if there.kind is Kind.DIRECTORY:
-            return self._free_directory(row, there, row.expected)
-        if there != row.expected:
-            return overtaken(row.path, row)
-        taken = take(self._folder, self._limbo, row)
-        if taken is None:
-            return _freed(row)
-        if isinstance(taken, Refused):
-            return replace(overtaken(row.path, row), waiting=taken.waiting, renamed=True)
-        placed = self._limbo.settle(taken.row)
-        return replace(_freed(row, placed), waiting=taken.row if placed is None else None)
+        return take_away(self._folder, self._limbo, row, gone=_freed, remove_directory=self._free_directory)
 
-    def _free_directory(self, row: JournalRow, there: Fingerprint, expected: Fingerprint) -> Step:
-        if there.inode != expected.inode or not self._folder.remove_directory(row.path):
-            return overtaken(row.path, row)
-        return _freed(row)
+    def _free_directory(self, row: JournalRow, there: Fingerprint) -> Step:
+        return _freed(row) if self._folder.remove_directory(row.path) else overtaken(row.path, row)
 
 
 def _freed(row: JournalRow, placed: Placed | None = None) -> Step:

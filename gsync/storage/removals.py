@@ -15,13 +15,13 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from gsync.core.model import Fingerprint, Kind, Tombstone
+from gsync.core.model import Fingerprint, Tombstone
 from gsync.storage.downloads import Placed, Removed
 from gsync.storage.filesystem import Folder
 from gsync.storage.journal import JournalRow
 from gsync.storage.limbo import Limbo
-from gsync.storage.steps import Step, entries_of, overtaken
-from gsync.storage.takings import Refused, take
+from gsync.storage.steps import Step, entries_of
+from gsync.storage.takings import take_away
 
 
 class Removals:
@@ -33,30 +33,11 @@ class Removals:
 
     def remove(self, row: JournalRow) -> Step:
         """The step that was taken. Raises `StorageError`: nothing was touched."""
-        there = self._folder.fingerprint(row.path)
-        if there is None:
-            return _removed(row)
-        if row.expected is None or there.kind is not row.expected.kind:
-            return overtaken(row.path, row)
-        if there.kind is Kind.DIRECTORY:
-            return self._remove_directory(row, there)
-        if there != row.expected:
-            return overtaken(row.path, row)
-        taken = take(self._folder, self._limbo, row)
-        if taken is None:
-            return _removed(row)
-        if isinstance(taken, Refused):
-            return replace(overtaken(row.path, row), waiting=taken.waiting, renamed=True)
-        placed = self._limbo.settle(taken.row)
-        return replace(_removed(row, placed), waiting=taken.row if placed is None else None)
+        return take_away(self._folder, self._limbo, row, gone=_removed, remove_directory=self._remove_directory)
 
     def _remove_directory(self, row: JournalRow, there: Fingerprint) -> Step:
-        assert row.expected is not None
-        if there.inode != row.expected.inode:
-            return overtaken(row.path, row)
-        if self._folder.remove_directory(row.path):
-            return _removed(row)
-        return _removed(row, leftover_inode=there.inode)
+        is_gone = self._folder.remove_directory(row.path)
+        return _removed(row, leftover_inode=0 if is_gone else there.inode)
 
 
 def _removed(row: JournalRow, placed: Placed | None = None, *, leftover_inode: int = 0) -> Step:
