@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,8 @@ from gsync.core.model import FileMeta, Kind, Tombstone
 from gsync.core.names import RelPath
 from gsync.core.versions import join
 from gsync.storage.downloads import Adjustment, Change, Moved, Published, Relocation, Removed
-from gsync.storage.memory import FailAt
-from tests.unit.storage.publishing import NEW_S, THEIRS, Crash, World, directory, download, link, removal
+from tests.unit.storage.crashing import Story, assert_what_is_remembered_is_agreed, crash_again
+from tests.unit.storage.publishing import NEW_S, THEIRS, World, directory, download, link, removal
 
 MTIME_NS = NEW_S * 10**9 + 5
 
@@ -44,8 +43,6 @@ AFTER = {
     "n/m": (Kind.DIRECTORY, b""),
     "n/m/x": (Kind.FILE, b"m/x"),
 }
-
-Restart = Callable[[World], object]
 
 
 def saved(world: World) -> None:
@@ -104,27 +101,10 @@ def relocation(known: dict[str, FileMeta]) -> Relocation:
     return Relocation(path=RelPath.parse("n/m"), source=RelPath.parse("m"), entries=entries, buried=buried)
 
 
-def crash_at(directory: Path, at: int, restart: Restart) -> bool:
-    """Crash at call `at` of publishing, start again, and look; False when publishing came to its end before that."""
-    directory.mkdir()
-    world = World(directory)
+def begun(world: World) -> list[Change]:
+    """The world of before, and the batch."""
     saved(world)
-    batch = missing(world)
-    world.watch(FailAt(at, Crash()))
-    try:
-        world.publish(*batch)
-    except Crash:
-        world.unwatch()
-    else:
-        world.end()
-        return False
-    restart(world)
-    assert_nothing_is_lost(world)
-    world.crash_and_start(keep=0)
-    assert_nothing_is_lost(world)
-    assert_the_rest_can_follow(world)
-    world.end()
-    return True
+    return missing(world)
 
 
 def assert_nothing_is_lost(world: World) -> None:
@@ -143,11 +123,7 @@ def assert_nothing_is_lost(world: World) -> None:
     assert changes.buried.keys() <= {"m", "m/x"}, "no deletion is invented but that of a rename"
     others = {path for path in _stepped(world) if path not in moved and not is_conflict_copy(path)}
     assert others <= {"n", "file to directory"}, "only a directory that was made on the way is new to the index"
-    assert all(row.state.value == "limbo" for row in world.index.journal())
-    remembered = world.index.load()
-    for path, meta in remembered.local.items():
-        if not is_conflict_copy(path):
-            assert remembered.synced[path] == meta.version
+    assert_what_is_remembered_is_agreed(world)
 
 
 def _stepped(world: World) -> set[RelPath]:
@@ -181,35 +157,24 @@ def assert_the_rest_can_follow(world: World) -> None:
     assert not {path for path in _stepped(world) if not is_conflict_copy(path)}
 
 
+STORY = Story(begin=begun, nothing_is_lost=assert_nothing_is_lost, the_rest_can_follow=assert_the_rest_can_follow)
+
+
 @pytest.mark.slow
 def test_the_process_may_be_killed_at_any_call(tmp_path: Path) -> None:
-    at = 0
-    while crash_at(tmp_path / str(at), at, World.kill_and_start):
-        at += 1
-    assert at > 60
+    assert STORY.crash_at_each(tmp_path, World.kill_and_start) > 60
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("keep", [0, 1, 2, 4, 7, 11, 15])
 def test_the_power_may_be_cut_at_any_call_with_any_renames_on_the_disk(tmp_path: Path, keep: int) -> None:
-    at = 0
-    while crash_at(tmp_path / str(at), at, lambda world: world.crash_and_start(keep=keep)):
-        at += 1
-    assert at > 60
+    assert STORY.crash_at_each(tmp_path, lambda world: world.crash_and_start(keep=keep)) > 60
 
 
 @pytest.mark.slow
 def test_the_look_at_start_may_itself_be_cut_short_at_any_call(tmp_path: Path) -> None:
-    def crash_again(world: World, at: int) -> None:
-        world.index.close()
-        world.folder.on_call = FailAt(at, Crash())
-        try:
-            world.start()
-        except Crash:
-            world.folder.on_call = lambda method: None
-            world.kill_and_start()
-        world.folder.on_call = lambda method: None
-
     for first in range(20, 72, 6):
         for second in range(0, 40, 3):
-            assert crash_at(tmp_path / f"{first}-{second}", first, lambda world, at=second: crash_again(world, at))
+            assert STORY.crash_at(
+                tmp_path / f"{first}-{second}", first, lambda world, at=second: crash_again(world, at)
+            )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,13 +10,11 @@ from gsync.core.actions import Displaced
 from gsync.core.conflicts import is_conflict_copy
 from gsync.core.names import RelPath
 from gsync.storage.downloads import Download, Outcome, Published, Unpublished
-from gsync.storage.memory import FailAt
-from tests.unit.storage.publishing import Crash, World, download
+from tests.unit.storage.crashing import Story, assert_what_is_remembered_is_agreed, crash_again
+from tests.unit.storage.publishing import World, download
 
 OLD = {"a": b"old a", "b": b"old b", "held": b"old held"}
 NEW = {"a": b"new a", "b": b"new b", "c": b"new c", "held": b"new held"}
-
-Restart = Callable[[World], object]
 
 
 def plan(world: World) -> list[Download]:
@@ -32,28 +29,6 @@ def plan(world: World) -> list[Download]:
     ]
 
 
-def crash_at(directory: Path, at: int, restart: Restart) -> bool:
-    """Crash at call `at` of publishing, start again, and look; False when publishing came to its end before that."""
-    directory.mkdir()
-    world = World(directory)
-    downloads = plan(world)
-    world.watch(FailAt(at, Crash()))
-    try:
-        world.publish(*downloads)
-    except Crash:
-        world.unwatch()
-    else:
-        world.end()
-        return False
-    restart(world)
-    assert_nothing_is_lost(world)
-    world.crash_and_start(keep=0)
-    assert_nothing_is_lost(world)
-    assert_the_rest_can_follow(world)
-    world.end()
-    return True
-
-
 def assert_nothing_is_lost(world: World) -> None:
     kept = world.everything()
     assert all(content in kept for content in OLD.values())
@@ -61,11 +36,7 @@ def assert_nothing_is_lost(world: World) -> None:
     for name, content in NEW.items():
         assert shown.get(name) in {OLD.get(name), content}, "a name holds the whole old or the whole new content"
     assert not world.edits(), "nothing of ours is taken for an edit"
-    assert all(row.state.value == "limbo" for row in world.index.journal())
-    remembered = world.index.load()
-    for path, meta in remembered.local.items():
-        if not is_conflict_copy(path):
-            assert remembered.synced[path] == meta.version
+    assert_what_is_remembered_is_agreed(world)
 
 
 def assert_the_rest_can_follow(world: World) -> None:
@@ -95,34 +66,23 @@ def _displaced(name: str) -> Displaced:
     return Displaced.CONFLICT_COPY if name == "b" else Displaced.TRASH
 
 
+STORY = Story(begin=plan, nothing_is_lost=assert_nothing_is_lost, the_rest_can_follow=assert_the_rest_can_follow)
+
+
 def test_the_process_may_be_killed_at_any_call(tmp_path: Path) -> None:
-    at = 0
-    while crash_at(tmp_path / str(at), at, World.kill_and_start):
-        at += 1
-    assert at > 40
+    assert STORY.crash_at_each(tmp_path, World.kill_and_start) > 40
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("keep", range(12))
 def test_the_power_may_be_cut_at_any_call_with_any_renames_on_the_disk(tmp_path: Path, keep: int) -> None:
-    at = 0
-    while crash_at(tmp_path / str(at), at, lambda world: world.crash_and_start(keep=keep)):
-        at += 1
-    assert at > 40
+    assert STORY.crash_at_each(tmp_path, lambda world: world.crash_and_start(keep=keep)) > 40
 
 
 @pytest.mark.slow
 def test_the_look_at_start_may_itself_be_cut_short_at_any_call(tmp_path: Path) -> None:
-    def crash_again(world: World, at: int) -> None:
-        world.index.close()
-        world.folder.on_call = FailAt(at, Crash())
-        try:
-            world.start()
-        except Crash:
-            world.folder.on_call = lambda method: None
-            world.kill_and_start()
-        world.folder.on_call = lambda method: None
-
     for first in (20, 26, 32, 38):
         for second in range(25):
-            assert crash_at(tmp_path / f"{first}-{second}", first, lambda world, at=second: crash_again(world, at))
+            assert STORY.crash_at(
+                tmp_path / f"{first}-{second}", first, lambda world, at=second: crash_again(world, at)
+            )
