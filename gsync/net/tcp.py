@@ -6,11 +6,14 @@ resolved once, by `resolve`; everything else takes numbers. No TLS and no rate l
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import ipaddress
 import logging
 import resource
 import socket
+import struct
 from functools import lru_cache
 from typing import Any, Final
 
@@ -32,6 +35,9 @@ BACKLOG: Final = 1024
 
 SHORTAGE_PAUSE_S: Final = 0.5
 """Before the next try to accept, where no descriptor was left; those who dial wait in the kernel's line."""
+
+_SIOCGIFADDR: Final = 0x8915
+"""The kernel's question for the address of an interface; Python has no name for it."""
 
 _SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -168,8 +174,20 @@ def outward_ip() -> str | None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.connect(("192.0.2.1", 9))  # a documentation address: connecting a datagram socket only picks a route
             return str(sock.getsockname()[0])
-    except OSError:
-        return None
+    except OSError:  # no route leads anywhere else: a network of its own
+        return _first_ip()
+
+
+def _first_ip() -> str | None:
+    """The address of the first interface that has one and is not the loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for _, name in socket.if_nameindex():
+            with contextlib.suppress(OSError):  # it has no such address
+                told = fcntl.ioctl(sock.fileno(), _SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
+                ip = socket.inet_ntoa(told[20:24])
+                if not ip.startswith("127."):
+                    return ip
+    return None
 
 
 def raise_descriptor_limit() -> int:

@@ -1,5 +1,6 @@
 """What only TCP does; what every network does is in tests/contract/test_transport.py."""
 
+import errno
 import io
 import mmap
 import os
@@ -16,6 +17,7 @@ from gevent.event import AsyncResult
 
 from gsync.core.names import Endpoint
 from gsync.errors import ConnectFailed, ConnectionBroken, StorageError
+from gsync.net import tcp
 from gsync.net.breathing import BREATH_BYTES
 from gsync.net.mapped import MAPPED_MIN_BYTES, send_mapped
 from gsync.net.tasks import TaskGroup
@@ -325,3 +327,29 @@ def test_closing_wakes_whoever_waits_in_the_socket(work: Callable[[TcpStream], o
         gevent.sleep(1e-9)
         assert not task.done
         stream.close()
+
+
+@pytest.mark.parametrize(
+    ("interfaces", "told"),
+    [
+        ({"lo": "127.0.0.1", "tunnel": "", "lan": "10.77.0.1", "other": "192.0.2.1"}, "10.77.0.1"),
+        ({"lo": "127.0.0.1"}, None),
+        ({}, None),
+    ],
+)
+def test_a_network_that_leads_nowhere_else_has_an_address_to_tell_others(
+    monkeypatch: pytest.MonkeyPatch, interfaces: dict[str, str], told: str | None
+) -> None:
+    def connect(self: socket.socket, address: object) -> None:
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    def ioctl(fd: int, request: int, asked: bytes) -> bytes:
+        ip = interfaces[asked.rstrip(b"\0").decode()]
+        if not ip:
+            raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+        return asked[:20] + socket.inet_aton(ip) + asked[24:]
+
+    monkeypatch.setattr(tcp.socket.socket, "connect", connect)
+    monkeypatch.setattr(tcp.socket, "if_nameindex", lambda: list(enumerate(interfaces, start=1)))
+    monkeypatch.setattr(tcp.fcntl, "ioctl", ioctl)
+    assert tcp.outward_ip() == told
