@@ -177,6 +177,17 @@ def test_what_is_in_hand_is_not_done_twice(room: Room) -> None:
     assert len(room.changes) == 1
 
 
+def test_a_rename_whose_old_name_is_in_hand_is_planned_again_at_its_new_ones(room: Room) -> None:
+    room.trees.note_local({A: meta()})
+    entries = {name: Relocated(source=old, expected=meta(), version=v(9, ann=2)) for name, old in ((D, A), (DX, A))}
+    room.works.put([Remove(path=A, expected=meta(), tombstone=BURIED)])
+    room.works.put([Relocate(path=D, source=A, entries=entries, buried={A: BURIED})])
+    gevent.sleep(RETRY_BASE_S)
+    assert kinds(room.changes) == [Removal]
+    assert room.replanned == [A]  # nobody else would bring up the new ones
+    assert sorted(room.works.take_due(room.world.now_s + 1)) == [D, DX]
+
+
 def test_what_was_edited_meanwhile_is_looked_at_and_tried_again_later(room: Room) -> None:
     room.says = lambda change: Overtaken(path=change.path)
     room.put(Remove(path=A, expected=meta(), tombstone=BURIED))
