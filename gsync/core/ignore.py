@@ -47,6 +47,8 @@ _DIRECTORIES_REMEMBERED: Final = 10_000
 
 _IGNORED: Final = re.compile(r"(?:.*~|\..*\.sw.|\.#.*|4913)", re.DOTALL)
 _IGNORED_AT_TOP: Final = re.compile(r"core\.[0-9].*", re.DOTALL)
+_FIRST_LETTERS: Final = ".4c"
+"""With which such a name begins, unless it ends with a tilde: a folder has 100,000 names, and nearly all of them are others."""
 
 
 def is_ignored(path: RelPath, kind: Kind = Kind.FILE) -> bool:
@@ -143,8 +145,10 @@ class IgnoreRules:
 
     def is_ignored(self, path: RelPath, kind: Kind = Kind.FILE) -> bool:
         """Whether what stands at `path` is left alone: not announced, not fetched, not removed; nor is anything in it."""
-        parent = path.rpartition("/")[0]
+        parent, _, name = path.rpartition("/")
         within = self._directories.get(parent) or self._within(parent)
+        if not within.files and name[0] not in _FIRST_LETTERS and name[-1] != "~":
+            return within.is_ignored
         return within.is_ignored or _is_named(path, kind, within.files)
 
     def rule_for(self, path: RelPath, kind: Kind = Kind.FILE) -> str:

@@ -56,6 +56,9 @@ FIRST_LOOKS: Final = 5
 TOLD_TOGETHER: Final = 2000
 """Files that were read are told when they are so many, or when nothing is left to read."""
 
+TOLD_TOGETHER_FIRST: Final = 10_000
+"""The same before the start, when nobody is served yet who would have to wait: each time costs a flush of the disk."""
+
 
 class Indexer:
     """The loop that looks; `on_change` hears which paths of the trees are new, changed or gone.
@@ -162,7 +165,7 @@ class Indexer:
         until_s = self._clock.monotonic() + self._first_read_s
         for _ in range(FIRST_LOOKS):
             unsettled = self.look().unsettled
-            self._read_all(until_s)
+            self._read_all(until_s, together=TOLD_TOGETHER_FIRST)
             if not unsettled:
                 break
             gevent.sleep(UNSETTLED_S)
@@ -267,8 +270,9 @@ class Indexer:
                 gevent.sleep(RESCAN_S)
                 self._has_unread.set()
 
-    def _read_all(self, until_s: float = math.inf) -> None:
+    def _read_all(self, until_s: float = math.inf, *, together: int | None = None) -> None:
         """Read what must be read, and look at it again with its digests: by the thousand, else a first scan tells file by file."""
+        together = together or TOLD_TOGETHER
         begun: Begun | None = None
         try:
             while len(self._unread) and self._clock.monotonic() < until_s:
@@ -281,7 +285,7 @@ class Indexer:
                         self._keep_blocks(read.digest, read.blocks)
                 self._settling.looked((), moving=piece.moved, now=self._clock.monotonic())
                 self._wake.set()
-                if len(self._unread.digests) >= TOLD_TOGETHER or not len(self._unread):
+                if len(self._unread.digests) >= together or not len(self._unread):
                     self._after(self._scanning.look_at(self._unread.digests))
             if self._unread.digests:
                 self._after(self._scanning.look_at(self._unread.digests))

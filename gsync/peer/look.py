@@ -55,6 +55,8 @@ class Question(Struct, frozen=True, kw_only=True):
     """Tells the wall clock meanwhile."""
     tells_unread: bool = False
     """New files that must be read first are told before, without a digest."""
+    hinted: frozenset[RelPath] = frozenset()
+    """Something may happen to these just now, and they will be looked at for that."""
     held: frozenset[RelPath] = frozenset()
     digests: Mapping[RelPath, Read] = field(default_factory=dict)
     rules: Mapping[RelPath, Fingerprint] | None = None
@@ -81,6 +83,8 @@ class Answer(Struct, frozen=True, kw_only=True):
 def look(folder: Folder, question: Question) -> Answer:
     """Raises StorageError where the folder cannot be read now, FolderUnusable where it is gone."""
     folder.check_root()
+    if (read := _just_read(question)) is not None:
+        return _told_as_read(read, question)
     if question.paths is None:
         found = scan(folder, question.local, now_ns=question.now_ns, clock_ns=question.clock_ns, skip=question.skip)
         gone = question.local.keys() - found.files.keys()
@@ -140,6 +144,37 @@ def look(folder: Folder, question: Question) -> Answer:
     )
 
 
+def _just_read(question: Question) -> dict[RelPath, Seen] | None:
+    """What was asked for, if that is new files and nothing else, as they were when they were read a moment ago.
+
+    They need no further look, and a first scan has 100,000 of them. What was read is what stood there since it was listed, and the
+    watcher or the next look at everything tells what became of it since, as it does of what happens after a look. Where something
+    is known, was deleted, or has given a hint meanwhile, the folder is looked at.
+    """
+    digests, local, buried, skip = question.digests, question.local, question.buried, question.skip
+    if question.paths is None or len(digests) != len(question.paths) or not digests or local or question.vanished:
+        return None
+    if any(path in buried for path in digests) or not digests.keys().isdisjoint(question.hinted):
+        return None
+    return {
+        path: Seen(fingerprint=read.fingerprint, digest=read.digest)
+        for path, read in digests.items()
+        if not skip(path, Kind.FILE)
+    }
+
+
+def _told_as_read(read: Mapping[RelPath, Seen], question: Question) -> Answer:
+    return Answer(
+        changes=diff({}, read, author=question.author, has_history=question.has_history),
+        unread={},
+        moving=frozenset(),
+        ignored=frozenset(),
+        back=frozenset(),
+        skipped=(),
+        rules=_other_rules(question, read),
+    )
+
+
 def _compared(
     found: Mapping[RelPath, Found], question: Question, known: dict[RelPath, FileMeta]
 ) -> tuple[dict[RelPath, Seen], dict[RelPath, Fingerprint]]:
@@ -165,7 +200,7 @@ def _compared(
     return seen, new
 
 
-def _other_rules(question: Question, found: Mapping[RelPath, Found]) -> dict[RelPath, Fingerprint] | None:
+def _other_rules(question: Question, found: Mapping[RelPath, Found | Seen]) -> dict[RelPath, Fingerprint] | None:
     """The files of rules that are not as they were when they were read; None where all are."""
     if question.rules is None:
         return None

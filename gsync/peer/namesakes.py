@@ -26,8 +26,9 @@ class NameWarner:
 
     def look(self, paths: Iterable[RelPath]) -> None:
         """What stands at `paths` may have come or gone."""
+        local = self._trees.local
         for path in paths:
-            if path not in self._trees.local:
+            if path not in local:
                 self._names.discard(path)
                 continue
             others = self._names.add(path)

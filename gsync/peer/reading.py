@@ -27,7 +27,7 @@ PIECE_BYTES: Final = 16 * 1024 * 1024
 PIECE_FILES: Final = 500
 
 
-class Read(Struct, frozen=True, kw_only=True):
+class Read(Struct, frozen=True, kw_only=True, gc=False):
     """The digest of a file as long as it has this fingerprint, and those of its blocks."""
 
     fingerprint: Fingerprint

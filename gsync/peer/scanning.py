@@ -203,6 +203,7 @@ class Scanning:
             clock_ns=self._now_ns,
             skip=self._skip,
             reads_everything=self._native,
+            hinted=self._settling.pending,
             held=self.holding.held,
             digests={path: read for path, read in digests.items() if paths is None or path in paths},
             rules=self._rules.shown if self._rules is not None else None,

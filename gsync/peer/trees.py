@@ -49,7 +49,7 @@ class Trees:
         self.on_demand = False
         """Whether they agree with others although most is not here."""
         self._by_digest: dict[str, RelPath | set[RelPath]] = {}  # mostly one, and a set of one is 200 bytes
-        self._children: Counter[RelPath] = Counter()
+        self._children: Counter[str] = Counter()
         for path, meta in self._local.items():
             self._learn_digest(path, meta)
             self._count_in_parent(path, 1)
@@ -277,11 +277,13 @@ class Trees:
             self.generation += 1
 
     def _count_in_parent(self, path: RelPath, step: int) -> None:
-        parent = path.parent
-        if parent is None:
+        parent, slash, _ = path.rpartition("/")
+        if not slash:
             return
-        self._children[parent] += step
-        if not self._children[parent]:
+        count = self._children[parent] + step
+        if count:
+            self._children[parent] = count
+        else:
             del self._children[parent]
 
     def _learn_digest(self, path: RelPath, meta: FileMeta) -> None:

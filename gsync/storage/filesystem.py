@@ -36,7 +36,7 @@ TARGET_MAX_BYTES: Final = 4095
 """Linux PATH_MAX without its NUL: no link can lead further."""
 
 
-class Found(Struct, frozen=True, kw_only=True):
+class Found(Struct, frozen=True, kw_only=True, gc=False):
     """A file, directory or link that stands at a path; `target` is where a link leads, as it says so itself."""
 
     path: RelPath

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 
-from gsync.core.blocks import BLOCK_BYTES, DIGEST_PREFIX, block_digest
+from gsync.core.blocks import DIGEST_PREFIX, block_digest
 from gsync.core.model import Fingerprint
 from gsync.core.names import RelPath
 from gsync.errors import FileChanged, FileVanished, StorageError
@@ -23,7 +23,9 @@ def digest_each(
     root_fd: int, files: Iterable[tuple[RelPath, Fingerprint]]
 ) -> Iterator[tuple[RelPath, str | StorageError]]:
     """What `Folder.digest_each` says, beneath `root_fd`."""
-    buffer = memoryview(bytearray(BLOCK_BYTES + 1))  # one more: a file that grew is noticed
+    files = list(files)
+    longest = max((expected.size for _, expected in files), default=0)
+    buffer = memoryview(bytearray(longest + 1))  # one more: a file that grew is noticed
     with LastDirectory(root_fd) as last:
         for path, expected in files:
             outcome: str | StorageError

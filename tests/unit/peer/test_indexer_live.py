@@ -613,6 +613,7 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(look, "READ_AT_ONCE_FILES", 5)
     monkeypatch.setattr(reading, "PIECE_FILES", 5)
     monkeypatch.setattr(indexer, "TOLD_TOGETHER", 20)
+    monkeypatch.setattr(indexer, "TOLD_TOGETHER_FIRST", 20)
 
 
 @pytest.mark.usefixtures("small_pieces")

@@ -8,12 +8,13 @@ import pytest
 from msgspec.structs import replace
 
 from gsync.core.blocks import digest_of_bytes
-from gsync.core.ignore import is_ignored
-from gsync.core.model import FileMeta, Kind
+from gsync.core.ignore import IGNORE_FILE, is_ignored
+from gsync.core.model import FileMeta, Kind, Tombstone
 from gsync.core.names import RelPath
 from gsync.core.versions import Version
 from gsync.errors import FolderUnusable, StorageError
 from gsync.peer.look import Answer, Question, known_at, look
+from gsync.peer.reading import read_piece
 from gsync.storage.memory import MemoryFolder
 from tests.unit.peer.world import meta, path
 
@@ -105,6 +106,52 @@ def test_a_rename_of_what_must_be_read_first_is_as_if_it_had_not_happened_yet(fo
     assert not answer.changes.changed
     assert not answer.changes.buried
     assert set(answer.unread) == {path("b")}
+
+
+def read_a_moment_ago(folder: MemoryFolder, *names: str, **how: object) -> tuple[Question, list[str]]:
+    """What is asked when these files were read, and the calls that the answer makes of the folder."""
+    files = [(path(name), folder.fingerprint(path(name))) for name in names]
+    piece = read_piece(folder, [(name, shown) for name, shown in files if shown is not None])
+    calls: list[str] = []
+    folder.on_call = calls.append
+    return replace(asked({}, paths=map(path, names)), digests=piece.read, **how), calls
+
+
+def test_new_files_that_were_just_read_are_told_without_one_more_look(folder: MemoryFolder) -> None:
+    folder.put("a", b"content")
+    folder.put("a~", b"what an editor left")
+    question, calls = read_a_moment_ago(folder, "a", "a~")
+    answer = look(folder, question)
+    assert calls == ["check_root"]
+    assert {name: meta.digest for name, meta in answer.changes.changed.items()} == {A: digest_of_bytes(b"content")}
+    assert answer == Answer(
+        changes=answer.changes, unread={}, moving=frozenset(), ignored=frozenset(), back=frozenset(), skipped=()
+    )
+
+
+def test_rules_that_were_just_read_are_rules(folder: MemoryFolder) -> None:
+    folder.put(IGNORE_FILE, b"*.o")
+    question, _ = read_a_moment_ago(folder, IGNORE_FILE, rules={})
+    assert look(folder, question).rules == {IGNORE_FILE: folder.fingerprint(path(IGNORE_FILE))}
+
+
+@pytest.mark.parametrize(
+    "doubt",
+    [
+        pytest.param({"hinted": frozenset({A})}, id="something happens to it just now"),
+        pytest.param({"buried": {A: Tombstone(version=Version.from_mtime(5))}}, id="it was deleted once"),
+        pytest.param({"vanished": frozenset({path("old")})}, id="it may be what has just vanished elsewhere"),
+        pytest.param({"local": {path("old"): meta()}}, id="something is known"),
+        pytest.param({"paths": frozenset({A, path("b")})}, id="more was asked for than was read"),
+    ],
+)
+def test_what_was_just_read_is_looked_at_once_more_where_there_is_a_doubt(
+    folder: MemoryFolder, doubt: dict[str, object]
+) -> None:
+    folder.put("a", b"content")
+    question, _ = read_a_moment_ago(folder, "a", **doubt)
+    folder.remove("a")
+    assert not look(folder, question).changes.changed
 
 
 def both(folder: MemoryFolder) -> dict[RelPath, FileMeta]:
