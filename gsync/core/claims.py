@@ -116,11 +116,15 @@ _NOTHING: Final = Claim(b"", 0, UNSEEN, False, False)
 
 
 class Told(Struct, frozen=True, kw_only=True):
-    """What there is to say about a path: the spelled record that wins, b"" where it is lost, and the numbers of a few holders."""
+    """What there is to say about a path: the spelled record that wins, b"" where it is lost, and the numbers of a few holders.
+
+    `newcomer` is the number of the holder that is all the news, where nothing else is: it need not be told.
+    """
 
     path: RelPath
     spelled: bytes
     holders: tuple[int, ...] = ()
+    newcomer: int | None = None
 
     @property
     def weight(self) -> int:

@@ -31,15 +31,16 @@ def record_of(path: RelPath, entry: Entry) -> Record:
         return Record(
             path=path, kind=entry.kind, version=entry.version, digest=entry.digest, author=entry.author, deleted=True
         )
-    is_file = entry.kind is Kind.FILE
     shown = entry.fingerprint
+    kind = shown.kind
+    is_file = kind is Kind.FILE
     return Record(
         path=path,
-        kind=entry.kind,
+        kind=kind,
         version=entry.version,
         digest=entry.digest,
         size=shown.size if is_file else 0,
-        mtime_ns=min(max(shown.mtime_ns, 0), MTIME_NS_MAX) if is_file else 0,
+        mtime_ns=_told_mtime(shown.mtime_ns) if is_file else 0,
         executable=is_file and shown.is_executable,
         target=entry.target,
         author=entry.author,
@@ -71,8 +72,7 @@ def looks_like(record: Record, entry: Entry) -> bool:
         return False
     if shown.kind is not Kind.FILE:
         return True
-    mtime_ns = min(max(shown.mtime_ns, 0), MTIME_NS_MAX)
-    return record.mtime_ns == mtime_ns and record.executable == shown.is_executable
+    return record.mtime_ns == _told_mtime(shown.mtime_ns) and record.executable == shown.is_executable
 
 
 def has_seen(theirs: Version, mine: Version) -> bool:
@@ -107,6 +107,10 @@ def winner(records: Iterable[Record]) -> Record:
             best = [other for other in best if order(other, record) is not Order.OLDER]
             best.append(record)
     return max(best, key=_rank)
+
+
+def _told_mtime(mtime_ns: int) -> int:
+    return mtime_ns if 0 <= mtime_ns <= MTIME_NS_MAX else min(max(mtime_ns, 0), MTIME_NS_MAX)
 
 
 def _attributes(record: Record) -> tuple[int, bool]:

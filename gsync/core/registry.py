@@ -327,7 +327,10 @@ class Registry:
         while paths:
             path = next(iter(paths))
             claims = self._paths.get(path)
-            told = self._say(claims) if claims else Told(path=path, spelled=b"")
+            if claims:
+                told = self._say(claims, newcomer=self._newcomer(claims) if paths is self._better_known else None)
+            else:
+                told = Told(path=path, spelled=b"")
             room -= told.weight
             if said and room < 0:
                 break
@@ -337,11 +340,19 @@ class Registry:
             del paths[path]
         return said
 
-    def _say(self, claims: Claims) -> Told:
+    def _newcomer(self, claims: Claims) -> int | None:
+        """The one further holder that there is, of whom nobody was told, while others of whom all were told are there still."""
+        news = self._named(claims) & ~claims.told
+        if not claims.told or news.bit_count() != 1:
+            return None
+        (member,) = self._members.of(news)
+        return member.peer.number
+
+    def _say(self, claims: Claims, *, newcomer: int | None = None) -> Told:
         if claims.classic and claims.shows_classic(self._spelling):
             return Told(path=claims.path, spelled=claims.shown(self._spelling), holders=claims.classic[1])
         holders = tuple([member.peer.number for member in self._members.of(self._named(claims))])
-        return Told(path=claims.path, spelled=claims.spelled, holders=holders)
+        return Told(path=claims.path, spelled=claims.spelled, holders=holders, newcomer=newcomer)
 
     def _named(self, claims: Claims) -> int:
         """The holders that are named with the record, as bits: those whom everybody knows first, then others by turns."""

@@ -130,6 +130,12 @@ class Announcer:
         return self._is_up and isinstance(link, TrackerLink) and not link.names_only
 
     @property
+    def is_about_to_tell(self) -> bool:
+        """Whether a native tracker is there that has greeted this peer, and has not told it everything yet."""
+        link = self._conversation
+        return not self._is_up and isinstance(link, TrackerLink) and link.is_greeted and not link.names_only
+
+    @property
     def tells_names_only(self) -> bool:
         """Whether the tracker that is there has said that it will never tell of changes."""
         return isinstance(self._conversation, TrackerLink) and self._conversation.names_only

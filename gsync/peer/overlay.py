@@ -49,6 +49,9 @@ ELDER_S: Final = 1.0
 AWAY_S: Final = 5.0
 """So long nobody tells what changes before copies get timers of their own; a tracker that starts anew is back by then."""
 
+TELLING_S: Final = 60.0
+"""The same while a native tracker is there that has begun to say what there is: of a large folder that takes longer."""
+
 UNTOLD_MAX: Final = 10_000
 """Changes of that time that are flooded when it is over; more are found out by polls."""
 
@@ -66,6 +69,7 @@ class Overlay:
     """Fulfils `neighbours.Ears`. `offer` is told what should come, `tells_changes` asks whether a native tracker does that.
 
     `nobody_will_tell` is for when there is none, or one that tells names alone: then nothing is gained by waiting for it.
+    `is_about_to_tell` is for one that has begun to.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class Overlay:
         offer: OnOffers,
         tells_changes: Callable[[], bool],
         nobody_will_tell: Callable[[], bool],
+        is_about_to_tell: Callable[[], bool] = lambda: False,
         load: Callable[[], int] = lambda: 0,
     ) -> None:
         self.me: Final = me
@@ -91,6 +96,7 @@ class Overlay:
         self._offer = offer
         self._tells_changes = tells_changes
         self._nobody_will_tell = nobody_will_tell
+        self._is_about_to_tell = is_about_to_tell
         self.fresh: Final = Freshness(
             rng=rng, author=me.author, mode=settings.mode, ttr_s=settings.ttr_s, jitter=settings.jitter
         )
@@ -312,7 +318,8 @@ class Overlay:
             self._quiet_since = now
             if self._is_awake:
                 self.fresh.shorten(self.fresh.ttr_s, now=now)  # nobody vouches for them any more
-        if self._nobody_will_tell() or (self._quiet_since is not None and now >= self._quiet_since + AWAY_S):
+        patience_s = TELLING_S if self._is_about_to_tell() else AWAY_S
+        if self._nobody_will_tell() or (self._quiet_since is not None and now >= self._quiet_since + patience_s):
             self.awaken()
         if self._is_awake and now >= self._elder_due:
             self._elder_due = now + ELDER_S

@@ -53,6 +53,7 @@ def overlay_of(
         offer=offer,
         tells_changes=voice.tracker_tells_changes,
         nobody_will_tell=voice.no_tracker_will_tell,
+        is_about_to_tell=voice.tracker_is_about_to_tell,
         load=load,
     )
     voice.neighbours_hear = overlay.changed

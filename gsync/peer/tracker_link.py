@@ -159,6 +159,11 @@ class TrackerLink:
         return found
 
     @property
+    def is_greeted(self) -> bool:
+        """Whether the tracker has said who it is; then it begins to tell everything."""
+        return bool(self._epoch)
+
+    @property
     def waiting(self) -> int:
         """How much is still to be announced."""
         return self._outbox.waiting

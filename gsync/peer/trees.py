@@ -168,9 +168,9 @@ class Trees:
     def record(self, path: RelPath) -> Record | None:
         """What can be announced of `path`; None where there is nothing, or nothing that is known well enough."""
         entry: Entry | None = self._local.get(path) or self._buried.get(path)
-        if entry is None or not self._is_told(path, entry):
+        if entry is None or not (self._tells_edits or self._is_told(path, entry)):
             return None
-        if isinstance(entry, FileMeta) and entry.kind is not Kind.DIRECTORY and not entry.digest:
+        if not entry.digest and isinstance(entry, FileMeta) and entry.kind is not Kind.DIRECTORY:
             return None
         return record_of(path, entry)
 
@@ -196,7 +196,7 @@ class Trees:
             entry: Entry | None = self._local.get(path) or self._buried.get(path)
             if self._may_be_absent(path, offer):
                 continue
-            if entry is None or not _is_what_is_offered(path, entry, offer):
+            if entry is None or not _is_what_is_offered(entry, offer):
                 return False
             offered += isinstance(entry, FileMeta)
         return offered == len(self._local)
@@ -207,7 +207,7 @@ class Trees:
             entry = self._local.get(path) or self._buried.get(path)
             if self._may_be_absent(path, offer):
                 continue
-            if not is_ignored(path, Kind.FILE) and (entry is None or not _is_what_is_offered(path, entry, offer)):
+            if not is_ignored(path, Kind.FILE) and (entry is None or not _is_what_is_offered(entry, offer)):
                 return False
         return True
 
@@ -314,7 +314,7 @@ class Trees:
             del self._by_digest[meta.digest]
 
 
-def _is_what_is_offered(path: RelPath, entry: Entry, offer: Offer) -> bool:
+def _is_what_is_offered(entry: Entry, offer: Offer) -> bool:
     """Whether this is the same; classic peers know of no deletions, so one that came after theirs agrees with them."""
     if offer.record is not None:
         return looks_like(offer.record, entry)

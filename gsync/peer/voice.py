@@ -38,6 +38,10 @@ class Voice:
         """Whether a native tracker is there that says at once what changes anywhere."""
         return self.announcer is not None and self.announcer.tells_changes
 
+    def tracker_is_about_to_tell(self) -> bool:
+        """Whether one is there that has only begun to say what there is."""
+        return self.announcer is not None and self.announcer.is_about_to_tell
+
     def no_tracker_will_tell(self) -> bool:
         """Whether there is no tracker, or one that has said that it tells names and nothing else."""
         return self.announcer is None or self.announcer.tells_names_only

@@ -16,7 +16,7 @@ from typing import Final
 from msgspec import Struct
 
 from gsync.core.blocks import CONTENT_MAX_BYTES
-from gsync.core.model import Fingerprint, Kind, LocalTree
+from gsync.core.model import FileMeta, Fingerprint, Kind, LocalTree
 from gsync.core.names import OWN_FOLDER, RelPath
 from gsync.errors import NameRefused
 from gsync.storage.beneath import LastDirectory, open_beneath
@@ -188,6 +188,10 @@ class Lister:
         self, directory: RelPath | None, name: str, status: os.stat_result, dir_fd: int, asked: _Asked
     ) -> Found | Skipped | None:
         """What a path that is new or changed shows; None where it is skipped unsaid, or gone meanwhile."""
+        path = RelPath(f"{directory}/{name}" if directory else name)  # no name yet, but what is known under it has one
+        entry = asked.known.get(path)
+        if entry is not None and self._is_as_known(entry, status):
+            return None if asked.skip(path, entry.kind) else Found(path=path, fingerprint=entry.fingerprint)
         kind = KINDS.get(stat.S_IFMT(status.st_mode))
         if kind is None:
             return Skipped(name=_shown(directory, name), reason=kind_of(status))
@@ -204,10 +208,18 @@ class Lister:
         if kind is Kind.FILE and not self._is_ours(status) and is_unreadable(name, dir_fd=dir_fd):
             return Skipped(name=path, reason=UNREADABLE, hides=path)
         if kind is not Kind.LINK:
-            entry = asked.known.get(path)
             is_known = entry is not None and shows(entry.fingerprint, status)
             return Found(path=path, fingerprint=entry.fingerprint if entry and is_known else fingerprint_of(status))
         return link_found(path, status, dir_fd=dir_fd)
+
+    def _is_as_known(self, entry: FileMeta, status: os.stat_result) -> bool:
+        """Whether it is what is known there, can be read, and needs no further question; most of what a start finds is."""
+        return (
+            self._is_ours(status)
+            and status.st_dev == self._device
+            and entry.kind is not Kind.LINK
+            and shows(entry.fingerprint, status)
+        )
 
     def _is_ours(self, status: os.stat_result) -> bool:
         """Whether we may read it because it belongs to us: then the system need not be asked, which is nearly always so."""

@@ -206,14 +206,17 @@ class Telling:
         left = self._registry.better_known
         while left > 0 and (told := self._registry.take_better_known(PIECE_BYTES)):
             left -= len(told)
-            self._tell(told, more=False)
+            newcomers = {one.newcomer for one in told}
+            self._tell(told, more=False, all_but=newcomers.pop() if len(newcomers) == 1 else None)
 
-    def _tell(self, told: Sequence[Told], *, more: bool) -> None:
+    def _tell(self, told: Sequence[Told], *, more: bool, all_but: int | None = None) -> None:
+        """Tell everybody, or `all_but` one, to whom it says nothing new: that one only hears that something was told."""
         self._introduce()
         change = frame(delta_header(self.seq, self.seq + 1, told, more=more))
+        nothing = frame(delta_header(self.seq, self.seq + 1, ())) if all_but in self._listeners else change
         self.seq += 1
-        for listener in self._listeners.values():
-            listener.tell(change)
+        for number, listener in self._listeners.items():
+            listener.tell(nothing if number == all_but else change)
         breathe()
 
 

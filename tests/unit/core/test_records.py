@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import permutations
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -164,6 +165,18 @@ def meta(kind: Kind, *, mtime_ns: int = 7, mode: int = 0o755, target: str = "") 
     return FileMeta(
         fingerprint=print_, version=v(5, a=1), digest=D1, target=target, author="a", moved_from=RelPath.parse("old")
     )
+
+
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("how", [{"mtime_ns": -1}, {"mode": 0o644}, {"target": "x"}, {"mtime_ns": MTIME_NS_MAX + 5}])
+@given(other=records)
+def test_what_looks_like_a_record_is_what_looks_the_same_once_it_is_told(
+    kind: Kind, how: dict[str, Any], other: Record
+) -> None:
+    for entry in (meta(kind), meta(kind, **how)):
+        mine = record_of(PATH, entry)
+        for record in (other, mine, replace(mine, mtime_ns=0), replace(mine, executable=False)):
+            assert looks_like(record, entry) is looks_the_same(mine, record)
 
 
 def test_a_record_says_of_a_file_all_that_travels() -> None:

@@ -440,6 +440,31 @@ def test_the_second_third_and_fourth_holder_are_told_and_no_further_one() -> Non
     assert set(swarm.everything()[path("a")].holders) >= {0, 1, 2, 3}
 
 
+def test_a_further_holder_is_named_as_the_newcomer_where_nothing_else_is_news() -> None:
+    swarm = Swarm()
+    swarm.enter(1, 2, 3, 4)
+    newcomers = []
+    for numbers in ([1], [2], [3, 4]):
+        for number in numbers:
+            swarm.says(number, record())
+        swarm.hear()
+        newcomers.append(swarm.heard[path("a")].newcomer)
+    assert newcomers == [None, 2, None]
+
+
+def test_nobody_is_a_newcomer_where_all_others_who_were_told_are_gone() -> None:
+    swarm = Swarm()
+    swarm.enter(*range(HELD_MAX + 1))
+    for number in range(HELD_MAX + 1):
+        swarm.says(number, record())
+    swarm.hear()
+    for number in swarm.told_holders():
+        swarm.leave(number)
+    assert swarm.hear() == ["a"]
+    assert swarm.told_holders() == (HELD_MAX,)
+    assert swarm.heard[path("a")].newcomer is None
+
+
 def test_further_holders_of_what_has_no_content_are_not_told() -> None:
     swarm = Swarm()
     swarm.enter(1, 2)

@@ -457,6 +457,17 @@ def test_one_that_agrees_but_never_tells_a_directory_is_said_to_be_down(room: Ro
     assert room.downs() == ["no word for 30 s"]
 
 
+def test_a_tracker_that_has_greeted_is_about_to_tell_until_it_has_told(room: Room) -> None:
+    room.native.on_message = lambda message: [Welcome(epoch="1", seq=0)] if isinstance(message, Join) else []
+    room.native.open()
+    assert not room.announcer.is_about_to_tell
+    room.start()
+    assert (room.announcer.is_about_to_tell, room.announcer.tells_changes) == (True, False)
+    room.native.say(Snapshot(seq=0, held=[], last=True))
+    later()
+    assert (room.announcer.is_about_to_tell, room.announcer.tells_changes) == (False, True)
+
+
 @pytest.mark.parametrize("latency_s", [0.0, 0.4])
 def test_a_peer_that_is_stopped_at_any_time_leaves_nothing(latency_s: float) -> None:
     for step in range(25):

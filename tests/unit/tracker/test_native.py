@@ -386,6 +386,23 @@ def test_the_second_holder_is_told_and_the_author_hears_of_its_own_announcement(
         assert author.holders("a") == {"192.0.2.2", "192.0.2.3"}
 
 
+def test_a_further_holder_hears_nothing_of_itself_but_that_something_was_told() -> None:
+    with swarm() as world:
+        author, other = joined(world, 2, record("a")), joined(world, 3, record("b"))
+        other.heard.clear()
+        other.announce_records(record("a"))
+        author.hear()
+        assert author.holders("a") == {"192.0.2.2", "192.0.2.3"}
+        other.hear()
+        assert [(delta.held, delta.lost) for delta in other.of(Delta)] == [([], [])]
+        assert (other.seq, other.digest) == (author.seq, author.digest)
+        author.announce_records(record("b"))
+        world.later(HOLDERS_S)
+        joined(world, 4, record("a"), record("b"))
+        other.hear()
+        assert other.holders("a") == other.holders("b") == {"192.0.2.2", "192.0.2.3", "192.0.2.4"}
+
+
 def test_further_holders_are_no_hurry() -> None:
     with swarm() as world:
         author = joined(world, 2, *[record(f"{number}") for number in range(20)])
