@@ -188,10 +188,12 @@ class Lister:
         self, directory: RelPath | None, name: str, status: os.stat_result, dir_fd: int, asked: _Asked
     ) -> Found | Skipped | None:
         """What a path that is new or changed shows; None where it is skipped unsaid, or gone meanwhile."""
-        path = RelPath(f"{directory}/{name}" if directory else name)  # no name yet, but what is known under it has one
-        entry = asked.known.get(path)
-        if entry is not None and self._is_as_known(entry, status):
-            return None if asked.skip(path, entry.kind) else Found(path=path, fingerprint=entry.fingerprint)
+        entry = None
+        if asked.known:  # no name yet, but what is known under it has one
+            path = RelPath(f"{directory}/{name}" if directory else name)
+            entry = asked.known.get(path)
+            if entry is not None and self._is_as_known(entry, status):
+                return None if asked.skip(path, entry.kind) else Found(path=path, fingerprint=entry.fingerprint)
         kind = KINDS.get(stat.S_IFMT(status.st_mode))
         if kind is None:
             return Skipped(name=_shown(directory, name), reason=kind_of(status))

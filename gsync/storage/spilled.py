@@ -35,6 +35,10 @@ HOT_MAX: Final = 20_000
 WARM_MAX: Final = 2000
 """Values of rows that were read last, kept beside them; one more, and all are forgotten."""
 
+SIEVE_BITS: Final = 23
+"""A megabyte, once there are rows, that says of nearly all paths without a row that they have none: a snapshot asks of each."""
+
+_SIEVE_MASK: Final = (1 << SIEVE_BITS - 3) - 1
 _GO_DOWN: Final = 400
 _PAGE_ROWS: Final = 500
 _CACHE_KIB: Final = 2048
@@ -86,6 +90,26 @@ def _prepared(database: sqlite3.Connection) -> sqlite3.Connection:
     return database
 
 
+class _Sieve:
+    """Which paths may be in a set: all that were added, and of a million others one in twenty. Two bits of a path's hash each."""
+
+    __slots__ = ("_bits",)
+
+    def __init__(self) -> None:
+        self._bits = bytearray(1 << SIEVE_BITS - 3)
+
+    def add(self, path: str) -> None:
+        bits, key = self._bits, hash(path)
+        bits[key >> 3 & _SIEVE_MASK] |= 1 << (key & 7)
+        bits[key >> 35 & _SIEVE_MASK] |= 1 << (key >> 32 & 7)
+
+    def __contains__(self, path: str) -> bool:
+        bits, key = self._bits, hash(path)
+        return bool(
+            bits[key >> 3 & _SIEVE_MASK] >> (key & 7) & 1 and bits[key >> 35 & _SIEVE_MASK] >> (key >> 32 & 7) & 1
+        )
+
+
 class Spilled(LongTree[V], MutableMapping[RelPath, V], Generic[V]):
     """A mapping that is walked in path order, and may be changed meanwhile: what is in it all the time comes exactly once."""
 
@@ -100,6 +124,7 @@ class Spilled(LongTree[V], MutableMapping[RelPath, V], Generic[V]):
         self._stale: set[RelPath] = set()  # those of the hot ones that have a row, which says what was before
         self._warm: dict[RelPath, V] = {}  # what rows say; never of a path that is hot
         self._rows = 0
+        self._sieve: _Sieve | None = None  # the paths of all rows that there ever were
         self._changes = 0  # how often rows have changed
 
     def __len__(self) -> int:
@@ -235,7 +260,9 @@ class Spilled(LongTree[V], MutableMapping[RelPath, V], Generic[V]):
         self._room = self._hot_max
         self._changes += 1
         self._in_order = None
+        self._sieve = self._sieve or _Sieve()
         for path in going:
+            self._sieve.add(path)
             del self._hot[path]
             if path in self._stale:
                 self._stale.discard(path)
@@ -252,6 +279,8 @@ class Spilled(LongTree[V], MutableMapping[RelPath, V], Generic[V]):
         return self._rows > 0 and self._row(path) is not None
 
     def _row(self, path: str) -> bytes | None:
+        if self._sieve is None or path not in self._sieve:
+            return None
         try:  # a context manager would cost as much again
             found = self._open().execute("SELECT value FROM kept WHERE path = ?", (str(path),)).fetchone()
         except (OSError, sqlite3.Error) as error:

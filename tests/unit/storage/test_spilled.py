@@ -192,6 +192,23 @@ def test_a_row_that_cannot_be_read_is_an_error_of_the_disk() -> None:
         list(spilled)
 
 
+def test_the_file_is_hardly_ever_asked_for_what_has_no_row() -> None:
+    asked: list[str] = []
+
+    def connect() -> sqlite3.Connection:
+        database = in_memory()
+        database.set_trace_callback(asked.append)
+        return database
+
+    spilled = tree(connect)
+    spilled.update({path: number for number, path in enumerate(NAMES, start=1)})
+    asked.clear()
+    absent = [RelPath.parse(f"absent {number}") for number in range(1000)]
+    assert [spilled.get(path) for path in absent] == [None] * 1000
+    assert len(asked) < 100
+    assert all(path in spilled for path in NAMES)
+
+
 def test_nobody_can_ask_for_what_is_not_there() -> None:
     spilled = full()
     for missing in (RelPath("missing"), RelPath("zzz")):
