@@ -11,6 +11,7 @@ from typing import Final, TextIO, TypeVar
 
 from msgspec import Struct
 
+from gsync.cli import logs
 from gsync.cli.exits import Exit, UsageError
 from gsync.cli.overlay import shape_or_topology
 from gsync.cli.text import count, duration, shown
@@ -84,6 +85,7 @@ def main(argv: Sequence[str]) -> Exit:
     plan = plan_of(parse(TEXT, ["lab", *argv], command="lab"))
     _make_folder(plan.out)
     if not plan.is_simulated:
+        logs.configure(level="error", file=None)  # what peers refuse of each other is no part of the experiment
         _say(f"this takes {duration(sum(map(takes_s, plan.points)) * plan.seeds)}; --simulated takes less")
     rows = _measure(plan, simulated if plan.is_simulated else on_sockets, "staleness.csv")
     overlays = {(point.overlay.name, point.peers): point.overlay for point in plan.points}

@@ -160,6 +160,7 @@ def test_real_peers_are_compared_with_the_twin_on_the_same_points(
         return Outcome(reads=100, stale=80 if point.ttr_s == 300 else 0, updates=10, messages=10)
 
     monkeypatch.setattr(lab, "on_sockets", on_sockets)
+    monkeypatch.setattr(lab.logs, "configure", lambda **chosen: None)  # it is for the whole process
     monkeypatch.setattr(lab.queries, "ask", lambda overlay, seed: iter(()))
     setting = ("--mode=pull", "--ttr=120,300", "--peers=2", "--topology=line", "--seeds=2", f"--out={tmp_path}")
     assert run_command(["lab", "staleness", *setting]) == 0
