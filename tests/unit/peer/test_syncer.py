@@ -8,12 +8,13 @@ from typing import Any
 import gevent
 import pytest
 from gevent.event import AsyncResult
+from msgspec.structs import replace
 
 from gsync.core import schedule
 from gsync.core.actions import Displaced, Fetch
 from gsync.core.blocks import digest_of_bytes
 from gsync.core.classic_offers import FUTURE_TOLERANCE_S
-from gsync.core.model import FileMeta, Offer, Source, Tombstone
+from gsync.core.model import FileMeta, Kind, Offer, Record, Source, Tombstone
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.places import PER_SOURCE
 from gsync.core.schedule import BACKOFF_BASE_S, BACKOFF_CAP_S, HOPELESS_AFTER, FetchQueue
@@ -30,7 +31,7 @@ from gsync.peer.intake import Content
 from gsync.peer.progress import PROGRESS_S
 from gsync.peer.syncer import IN_FLIGHT, WALL_CLOCK_S, Syncer
 from gsync.peer.trees import Trees
-from gsync.storage.downloads import Download, Outcome, Overtaken, Published, Unpublished
+from gsync.storage.downloads import Download, Outcome, Overtaken, Published, Removal, Removed, Unpublished
 from gsync.storage.memory import MemoryFolder
 from tests.unit.peer.world import THERE, WALL_S, Heard, meta, offer, path, v
 
@@ -644,3 +645,30 @@ def test_a_peer_that_stops_ends_its_fetches(room: Room) -> None:
     gevent.sleep(1)
     room.tasks.stop()
     assert room.world.now_s == 1.0
+
+
+# Renames
+
+
+def test_a_rename_of_which_the_deletion_was_told_first_still_brings_the_new_name(room: Room) -> None:
+    held: list[tuple[Removal, Callable[[Outcome], None]]] = []
+    room.applier.submit = lambda change, done: held.append((change, done))  # type: ignore[attr-defined]
+    room.applier.in_hand = frozenset()  # type: ignore[attr-defined]
+    there = meta(mtime_s=4, version=v(4, ann=1), content=b"content")
+    room.fetcher.gives = lambda name, endpoint: b"content"
+    room.here("a", there)
+    room.syncer.begin_round()
+
+    def told(record: Record, *sources: Source) -> None:
+        offers = {record.path: Offer(version=record.version, sources=sources, record=record)}
+        room.syncer.replan(room.trees.note_offers(offers))
+        gevent.sleep(0.01)
+
+    told(Record(path=A, kind=Kind.FILE, version=v(5, ann=2), author="ann", deleted=True))
+    record = Record(path=B, kind=Kind.FILE, version=v(4, ann=1), author="ann", digest=there.digest, moved_from=A)
+    told(replace(record, size=7, mtime_ns=4 * 10**9), Source(endpoint=THERE))
+    ((removal, done),) = held  # the rename had to wait for it
+    room.trees.note_local({A: removal.tombstone})
+    done(Removed(path=A, tombstone=removal.tombstone))
+    gevent.sleep(1)
+    assert room.names == ["b"]
