@@ -25,7 +25,7 @@ from gsync.core.names import Endpoint
 from gsync.errors import AddressInUse, ConnectFailed, TransportError
 from gsync.net.patching import require_patched_sockets
 from gsync.net.tasks import end_all
-from gsync.net.tcp_stream import TcpStream
+from gsync.net.tcp_stream import TcpStream, reset
 from gsync.net.transport import StreamHandler
 
 log: Final = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class TcpNetwork:
             sock.close()
             raise _connect_failed(error) from error
         except BaseException:  # a Timeout or a kill, say; it goes on from here
-            sock.close()
+            reset(sock)  # the other side may have it by now: an end in order would be a question without a word
             raise
 
     def listen(

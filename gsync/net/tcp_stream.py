@@ -121,9 +121,7 @@ class TcpStream:
             raise self._broken(error) from error
 
     def reset(self) -> None:
-        with contextlib.suppress(OSError):  # a connection that is gone needs no reset
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.close()
+        reset(self._socket)
 
     def close(self) -> None:
         self._socket.close()
@@ -193,6 +191,13 @@ class TcpStream:
         if self._since_breath >= BREATH_BYTES:
             self._since_breath = 0
             breathe()
+
+
+def reset(sock: socket.socket) -> None:
+    """Close it so that the other side sees it break, and not end in order."""
+    with contextlib.suppress(OSError):  # a connection that is gone needs no reset
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
 
 
 def _read_ahead(descriptor: int, offset: int, count: int) -> None:

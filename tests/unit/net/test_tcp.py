@@ -72,6 +72,33 @@ def test_a_connection_that_meets_itself_is_refused(monkeypatch: pytest.MonkeyPat
         TcpNetwork().dial(Endpoint("127.0.0.1", port))
 
 
+def test_a_dial_that_is_given_up_is_a_reset_and_no_end_in_order_before_the_first_word(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever serves took it for an empty request, and warned of it."""
+    heard: AsyncResult = AsyncResult()
+
+    def listen(stream: Stream) -> None:
+        try:
+            heard.set(stream.receive(1))
+        except ConnectionBroken as error:
+            heard.set(error)
+
+    class GivenUp(socket.socket):
+        def connect(self, address: tuple[str, int]) -> None:
+            super().connect(address)  # the kernel is done, and the other side has it
+            raise gevent.GreenletExit
+
+    network = TcpNetwork()
+    listener = network.listen(ip="127.0.0.1", port=0, handler=listen, limit=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "socket", GivenUp)
+        with pytest.raises(gevent.GreenletExit):
+            network.dial(listener.endpoint)
+    assert isinstance(heard.get(timeout=10), ConnectionBroken)
+    listener.close()
+
+
 def test_nodelay_is_on_and_dead_hosts_are_found_only_where_asked_for() -> None:
     options: AsyncResult = AsyncResult()
 
