@@ -54,12 +54,18 @@ class Sweep:
         return Sweep(self._old, further._new, forget=self._forget, is_settled=self._is_settled)
 
     def moved(self) -> frozenset[RelPath]:
-        """What is offered under another name than before, and those names; to be planned together, before the rest."""
+        """What is offered under another name than before, and those names; to be planned together, before the rest, but for what
+        is settled."""
         if self._moved is None:
-            moved = [path for path in self._new.labelled() if self._old.get(path) != self._new.get(path)]
-            offers = map(self._new.get, moved)
-            sources = [offer.record.moved_from for offer in offers if offer is not None and offer.record is not None]
-            self._moved = frozenset([*moved, *(source for source in sources if source is not None)])
+            found: set[RelPath] = set()
+            for path in self._new.labelled():
+                offer, before = self._new.get(path), self._old.get(path)
+                if offer is None or offer.record is None or offer == before or self._is_settled(path, offer, before):
+                    continue
+                found.add(path)
+                if offer.record.moved_from is not None:
+                    found.add(offer.record.moved_from)
+            self._moved = frozenset(found)
         return self._moved
 
     def take(self) -> list[RelPath]:

@@ -91,7 +91,7 @@ class Syncer:
             author=author,
             record=record,
             hint=hint,
-            replan=self.replan,
+            replan=lambda paths: self.replan([one for one in paths if one in queue or not trees.is_settled(one)]),
             moved=on_moved,
             wake=self.wake,
         )
@@ -200,6 +200,17 @@ class Syncer:
         self._due.add(paths)
         self._announced_round = False
         self._wake.set()
+
+    def here_changed(self, paths: Iterable[RelPath]) -> None:
+        """What stands at `paths` has changed on this disk: mostly it is newer now than all that others have, and needs no plan.
+
+        But a directory around it may have waited for that.
+        """
+        worth: dict[RelPath, None] = {}
+        for path in paths:
+            is_ahead = path not in self._queue and self._trees.is_ahead(path)
+            worth.update(dict.fromkeys(path.ancestors[-1:] if is_ahead else (path,)))
+        self.replan(worth)
 
     def sweep(self, sweep: Sweep) -> None:
         """The remote tree was replaced: the loop will see what should be done about that. Never waits."""

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from gsync.core.actions import Plan
+from gsync.core.at_rest import AtRest
 from gsync.core.demand import unknowing
 from gsync.core.diff import Changes
 from gsync.core.model import Entry, FileMeta, Kind, Offer, Record, Tombstone
@@ -127,6 +128,10 @@ class Trees:
         offer = self.remote.get(path)
         return offer is not None and self._is_settled(path, offer, offer)
 
+    def is_ahead(self, path: RelPath) -> bool:
+        """Whether what stands here, or was deleted here, is newer than all that others offer: no plan would do anything there."""
+        return not self.on_demand and self._at_rest().is_ahead(path)
+
     def take_unnamed(self) -> set[RelPath]:
         """Paths that an entry named as its old name, and does not any more: they are to be planned with what changed
         (`core.planner.plan`). Each is given out once."""
@@ -233,17 +238,16 @@ class Trees:
         return self.on_demand and path not in self._local and not offer.is_deletion
 
     def _is_settled(self, path: RelPath, offer: Offer, before: Offer | None) -> bool:
-        """Whether what is offered stands here just so and was agreed, and no rename hangs on it: no plan would do anything.
+        """Whether what is offered stands here just so, with nobody to agree with about it any more: no plan would do anything.
 
         Where something else was offered before, a plan may have said something that does not hold any more.
         """
-        entry: Entry | None = self._local.get(path) or self._buried.get(path)
-        theirs = offer.record
-        if self.on_demand or (before is not None and before is not offer and before.record != theirs):
+        if self.on_demand or (before is not None and before is not offer and before.record != offer.record):
             return False
-        if entry is None or theirs is None or theirs.moved_from is not None or theirs.version != entry.version:
-            return False
-        return self.synced.get(path) == entry.version and looks_like(theirs, entry)
+        return self._at_rest().is_settled(path, offer)
+
+    def _at_rest(self) -> AtRest:
+        return AtRest(local=self._local, buried=self._buried, remote=self.remote, synced=self.synced)
 
     def _is_told(self, path: RelPath, entry: Entry) -> bool:
         return self._tells_edits or self.synced.get(path) == entry.version

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gsync.core.model import Offer
+from gsync.core.model import Offer, Tombstone
 from gsync.core.names import RelPath
 from gsync.core.records import record_of
 from gsync.peer.sweep import COMPARED_AT_A_TIME
@@ -21,7 +21,7 @@ A, B, C = path("a"), path("b"), path("c")
 
 def recorded(name: RelPath, *, mtime_s: int = 5, moved_from: RelPath | None = None) -> Offer:
     entry = replace(meta(mtime_s=mtime_s), moved_from=moved_from)
-    return Offer(version=entry.version, sources=(), record=record_of(name, entry))
+    return Offer(version=entry.version, sources=offer().sources, record=record_of(name, entry))
 
 
 names = st.sampled_from([path(f"n{number}") for number in range(12)])
@@ -82,6 +82,15 @@ def test_a_rename_that_was_known_already_does_not() -> None:
     trees = Trees({}, {})
     swept(trees.note_remote({B: recorded(B, moved_from=C)}))
     assert swept(trees.note_remote({B: recorded(B, moved_from=C)})) == []
+
+
+def test_a_rename_that_came_here_and_was_agreed_does_not_either() -> None:
+    moved = replace(meta(), moved_from=C)
+    trees = Trees({B: moved}, {B: moved.version}, {C: Tombstone(version=v(6))})
+    gone = Offer(version=v(6), sources=(), record=record_of(C, Tombstone(version=v(6))))
+    sweep = trees.note_remote({B: recorded(B, moved_from=C), C: gone})
+    assert sweep.moved() == frozenset()
+    assert swept(sweep) == []
 
 
 def test_one_that_is_extended_compares_with_the_last() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gsync.core.model import FileMeta, Kind, Offer, Record, Tombstone
+from gsync.core.model import FileMeta, Kind, Offer, Record, Source, Tombstone
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.records import record_of
 from gsync.core.versions import Version
@@ -18,6 +18,7 @@ from tests.unit.peer.sweeping import swept
 from tests.unit.peer.world import meta, offer, path, v
 
 A, B, C = path("a"), path("b"), path("c")
+SOURCES = (Source(endpoint=Endpoint("192.0.2.1", 2001), speaks_gsync=True, speaks_native=True),)
 
 
 def test_the_trees_begin_with_what_the_index_remembers() -> None:
@@ -46,8 +47,70 @@ def test_a_path_is_settled_where_a_plan_would_find_nothing_to_do(
 ) -> None:
     trees = Trees({A: here} if here else {}, {A: agreed} if agreed else {})
     if offered is not None:
-        trees.note_offers({A: Offer(version=offered.version, sources=(), record=offered)})
+        trees.note_offers({A: Offer(version=offered.version, sources=SOURCES, record=offered)})
+    if offered is not None and offered.moved_from is not None:
+        unknown = record_of(B, Tombstone(version=v(6)))
+        trees.note_offers({B: Offer(version=v(6), sources=(), record=unknown)})
     assert trees.is_settled(A) is is_settled
+
+
+def test_it_is_settled_as_well_where_nobody_else_has_it_yet() -> None:
+    trees = Trees({A: meta()}, {})
+    offer = Offer(version=v(5), sources=(), record=record_of(A, meta()))
+    assert trees.note_offers({A: offer}) == set()
+    assert trees.note_offers({A: replace(offer, sources=SOURCES)}) == {A}
+
+
+def test_what_was_renamed_is_settled_when_its_old_name_is() -> None:
+    moved = replace(meta(), moved_from=B)
+    trees = Trees({A: moved}, {A: v(5)}, {B: Tombstone(version=v(6))})
+    trees.note_offers({A: Offer(version=v(5), sources=SOURCES, record=record_of(A, moved))})
+    assert trees.is_settled(A)
+    for stone, is_settled in ((v(6), True), (v(7), False)):
+        record = record_of(B, Tombstone(version=stone))
+        trees.note_offers({B: Offer(version=stone, sources=(), record=record)})
+        assert trees.is_settled(A) is is_settled
+
+
+X, XX, XY = (
+    Version.from_vector(vector) for vector in ({"x": 1, "mtime": 5}, {"x": 2, "mtime": 6}, {"y": 1, "mtime": 5})
+)
+
+
+@pytest.mark.parametrize(
+    ("here", "offered", "is_ahead"),
+    [
+        pytest.param(replace(meta(), version=XX), record_of(A, replace(meta(), version=X)), True, id="a further edit"),
+        pytest.param(Tombstone(version=XX), record_of(A, replace(meta(), version=X)), True, id="a deletion"),
+        pytest.param(replace(meta(), version=X), record_of(A, replace(meta(), version=X)), False, id="the same"),
+        pytest.param(replace(meta(), version=XY), record_of(A, replace(meta(), version=X)), False, id="concurrent"),
+        pytest.param(replace(meta(), version=X), record_of(A, Tombstone(version=XX)), False, id="older"),
+        pytest.param(meta(), None, True, id="nobody offers anything"),
+        pytest.param(None, record_of(A, meta()), False, id="nothing is here"),
+    ],
+)
+def test_what_is_newer_here_than_elsewhere_is_ahead(
+    here: FileMeta | Tombstone | None, offered: Record | None, is_ahead: bool
+) -> None:
+    trees = Trees({}, {})
+    trees.note_local({A: here} if here else {})
+    if offered is not None:
+        trees.note_offers({A: Offer(version=offered.version, sources=SOURCES, record=offered)})
+    assert trees.is_ahead(A) is is_ahead
+
+
+def test_what_was_renamed_is_ahead_only_if_its_old_name_is() -> None:
+    trees = Trees({A: replace(meta(), version=X, moved_from=B)}, {}, {B: Tombstone(version=XX)})
+    assert trees.is_ahead(A)
+    edited = record_of(B, replace(meta(), version=XY))
+    trees.note_offers({B: Offer(version=XY, sources=SOURCES, record=edited)})
+    assert not trees.is_ahead(A)
+
+
+def test_what_was_offered_to_classic_peers_is_for_the_planner_to_judge() -> None:
+    trees = Trees({A: replace(meta(), version=XX)}, {})
+    trees.note_offers({A: Offer(version=v(1), sources=SOURCES)})
+    assert not trees.is_ahead(A)
 
 
 def test_what_was_given_is_not_changed() -> None:
