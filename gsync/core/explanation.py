@@ -72,7 +72,7 @@ def explain(
     return Explanation(
         path=path,
         state=state_of(path, view),
-        here=_here(local),
+        here="not looked at" if rule and local is None else _here(local),
         elsewhere=_elsewhere(offer),
         agreed=_agreed(agreed, local),
         deleted=_deletion(tombstone, held=held),

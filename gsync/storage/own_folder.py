@@ -174,7 +174,9 @@ def _take_lock(stack: ExitStack, own_fd: int) -> int:
         holder = os.pread(fd, 20, 0).decode("ascii", errors="replace").strip() or "unknown"
         raise FolderLocked(
             f"another gsync already runs in this folder (process {holder})",
-            advice=f"Stop process {holder}, or use another folder.",
+            advice=f"Use another folder, or stop that one: kill {holder}"
+            if holder.isdecimal()
+            else "Use another folder.",
         ) from error
     except OSError as error:
         raise _unusable(f"it cannot be locked: {error.strerror}") from error

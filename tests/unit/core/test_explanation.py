@@ -75,6 +75,7 @@ def test_a_deletion_that_is_held_back() -> None:
 def test_a_name_that_a_rule_leaves_alone_even_where_nothing_is() -> None:
     why = told(view(ignored_by=lambda *_: "*.txt in .gsyncignore"))
     assert (why.state, why.ignored_by, why.plan) == (State.IGNORED, "*.txt in .gsyncignore", "")
+    assert why.here == "not looked at"  # it may well stand there
 
 
 def test_a_name_that_nobody_knows_has_no_explanation() -> None:

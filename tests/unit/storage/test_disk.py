@@ -110,8 +110,9 @@ def test_a_lock_that_is_a_second_name_of_somebodys_file_is_refused(root: Path, t
 
 def test_a_second_opener_is_told_who_is_here(folder: DiskFolder, root: Path) -> None:
     before = descriptors()
-    with pytest.raises(FolderLocked, match=str(os.getpid())):
+    with pytest.raises(FolderLocked, match=str(os.getpid())) as locked:
         DiskFolder(root)
+    assert locked.value.advice.endswith(f"kill {os.getpid()}")
     assert descriptors() == before
 
 
