@@ -18,6 +18,7 @@ from gsync.core.names import PeerName, RelPath
 from gsync.lab import twin
 from gsync.lab.grid import Outcome, Point
 from gsync.lab.house import House, wait_until
+from gsync.peer.reconciling import EVERY_S
 
 FILES: Final = 16
 """More than in the twin: a minute of edits of many files for an hour of edits of a few."""
@@ -31,7 +32,7 @@ STARTING_S: Final = 5.0
 
 def takes_s(point: Point) -> float:
     """About how long one run of `point` takes."""
-    return GAPS_WATCHED * point.gap_s + point.ttr_s + STARTING_S
+    return GAPS_WATCHED * point.gap_s + _rest_s(point) + STARTING_S
 
 
 def on_sockets(point: Point, seed: int) -> Outcome:
@@ -47,8 +48,16 @@ def on_sockets(point: Point, seed: int) -> Outcome:
             "the first contents did not arrive",
         )
         house.set_mode(point.mode)
-        gevent.sleep(point.ttr_s)
+        gevent.sleep(_rest_s(point))
         return _Run(house, point, rng, origin=origin).watch()
+
+
+def _rest_s(point: Point) -> float:
+    """How long nothing is edited at first: a TTR, and until the comparisons have ended that a change of mode begins.
+
+    One that went on beside an edit would tell of it as well, in messages that no update cost.
+    """
+    return max(point.ttr_s, 2 * EVERY_S)
 
 
 class _Run:
