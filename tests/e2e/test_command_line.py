@@ -115,7 +115,7 @@ def test_a_planted_module_in_the_folder_is_never_imported(cluster: Cluster) -> N
     ("words", "code", "what"),
     [
         ([], 2, "the address and the port of a tracker"),
-        (["127.0.0.1"], 2, "that is not how this command is used"),
+        (["127.0.0.1"], 2, "its port is missing"),
         (["127.0.0.1", "0"], 2, "'0' is no port"),
         (["127.0.0.1", "99999"], 2, "'99999' is no port: a whole number from 1 to 65535"),
         (["127.0.0.1", "90x0"], 2, "'90x0' is no port"),
