@@ -12,7 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from gsync.core.members import Stance
-from gsync.core.model import Kind, Record
+from gsync.core.model import FILE, Kind, Record
 from gsync.core.names import RelPath
 from gsync.core.records import beats, order, winner
 from gsync.core.versions import Order, Version
@@ -83,7 +83,7 @@ class Claims(Claim, gc=False):
         if self.shown_s != UNSEEN:
             return self.classic[0] > self.shown_s
         record = spelling.read(self.spelled)
-        is_file = record.deleted or record.kind is Kind.FILE  # else all who have it keep it: classic cannot know of it
+        is_file = record.deleted or record.kind is FILE  # else all who have it keep it: classic cannot know of it
         return is_file and self.classic[0] > record.version.mtime_s
 
     def shown(self, spelling: Spelling) -> bytes:
@@ -134,7 +134,7 @@ class Told(Struct, frozen=True, kw_only=True):
 
 def claim_of(record: Record, spelled: bytes, holder: int) -> Claim:
     """The claim that whoever has the bit `holder` makes."""
-    gives = record.kind is Kind.FILE and not record.deleted
+    gives = record.kind is FILE and not record.deleted
     shown_s = record.version.mtime_s if gives and "/" not in record.path else UNSEEN
     return Claim(spelled, holder, shown_s, gives, not record.deleted)
 

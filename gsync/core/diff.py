@@ -31,7 +31,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from gsync.core.blocks import digest_of_bytes
-from gsync.core.model import BuriedTree, FileMeta, Fingerprint, Kind, LocalTree, Tombstone
+from gsync.core.model import DIRECTORY, LINK, BuriedTree, FileMeta, Fingerprint, Kind, LocalTree, Tombstone
 from gsync.core.names import RelPath
 from gsync.core.versions import Version, clamp_mtime
 
@@ -109,7 +109,7 @@ def disk_seconds(fingerprint: Fingerprint) -> int:
 
     That of a directory is 0: it changes with every name in it, and means nothing.
     """
-    return 0 if fingerprint.kind is Kind.DIRECTORY else clamp_mtime(fingerprint.mtime_ns // _NS)
+    return 0 if fingerprint.kind is DIRECTORY else clamp_mtime(fingerprint.mtime_ns // _NS)
 
 
 def same_size_and_mtime(a: Fingerprint, b: Fingerprint) -> bool:
@@ -167,7 +167,7 @@ def _new(seen: Seen, tombstone: Tombstone | None, author: str, *, has_history: b
 
 
 def _meta(seen: Seen, version: Version, author: str, *, digest: str, moved_from: RelPath | None = None) -> FileMeta:
-    if seen.fingerprint.kind is Kind.LINK:
+    if seen.fingerprint.kind is LINK:
         digest = digest_of_bytes(seen.target.encode("utf-8", "surrogateescape"))
     return FileMeta(
         fingerprint=seen.fingerprint,
@@ -191,7 +191,7 @@ def _dead_leftovers(known: LocalTree, found: Mapping[RelPath, Seen], buried: Bur
         if tombstone.leftover_inode
         and path not in known
         and (seen := found.get(path)) is not None
-        and seen.fingerprint.kind is Kind.DIRECTORY
+        and seen.fingerprint.kind is DIRECTORY
         and seen.fingerprint.inode == tombstone.leftover_inode
     }
     if not dead:

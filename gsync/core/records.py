@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from gsync.core.model import Entry, Kind, Record, Tombstone
+from gsync.core.model import DIRECTORY, FILE, Entry, Record, Tombstone
 from gsync.core.names import RelPath
 from gsync.core.versions import MTIME_MAX, Order, Version, compare_vectors
 
@@ -33,7 +33,7 @@ def record_of(path: RelPath, entry: Entry) -> Record:
         )
     shown = entry.fingerprint
     kind = shown.kind
-    is_file = kind is Kind.FILE
+    is_file = kind is FILE
     return Record(
         path=path,
         kind=kind,
@@ -70,7 +70,7 @@ def looks_like(record: Record, entry: Entry) -> bool:
     shown = entry.fingerprint
     if (record.kind, record.digest, record.target, record.deleted) != (shown.kind, entry.digest, entry.target, False):
         return False
-    if shown.kind is not Kind.FILE:
+    if shown.kind is not FILE:
         return True
     return record.mtime_ns == _told_mtime(shown.mtime_ns) and record.executable == shown.is_executable
 
@@ -115,7 +115,7 @@ def _told_mtime(mtime_ns: int) -> int:
 
 def _attributes(record: Record) -> tuple[int, bool]:
     """What of a live file travels beside its content; the larger one stands where versions do not tell."""
-    return (-record.mtime_ns, record.executable) if record.kind is Kind.FILE and not record.deleted else (0, False)
+    return (-record.mtime_ns, record.executable) if record.kind is FILE and not record.deleted else (0, False)
 
 
 _Rank = tuple[bool, bool, int, tuple[tuple[str, int], ...], str, str, str, tuple[int, bool], str, str]
@@ -124,7 +124,7 @@ _Rank = tuple[bool, bool, int, tuple[tuple[str, int], ...], str, str, str, tuple
 def _rank(record: Record) -> _Rank:
     return (
         not record.deleted,
-        record.kind is Kind.DIRECTORY,
+        record.kind is DIRECTORY,
         record.version.mtime_s,
         record.version.counters,
         record.digest,

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from gsync.core.diff import Changes, Seen, diff, same_size_and_mtime
 from gsync.core.ignore import IGNORE_FILE
-from gsync.core.model import BuriedTree, FileMeta, Fingerprint, Kind, LocalTree
+from gsync.core.model import DIRECTORY, FILE, BuriedTree, FileMeta, Fingerprint, LocalTree
 from gsync.core.moves import paired
 from gsync.core.names import RelPath
 from gsync.errors import StorageError
@@ -159,7 +159,7 @@ def _just_read(question: Question) -> dict[RelPath, Seen] | None:
     return {
         path: Seen(fingerprint=read.fingerprint, digest=read.digest)
         for path, read in digests.items()
-        if not skip(path, Kind.FILE)
+        if not skip(path, FILE)
     }
 
 
@@ -189,7 +189,7 @@ def _compared(
     for path, one in found.items():
         entry = local.get(path)
         if entry is None:
-            if is_first and one.fingerprint.kind is Kind.FILE and path not in digests:
+            if is_first and one.fingerprint.kind is FILE and path not in digests:
                 new[path] = one.fingerprint
                 continue
         elif entry.fingerprint == one.fingerprint and not (reads and _lacks_digest(entry)):
@@ -209,7 +209,7 @@ def _other_rules(question: Question, found: Mapping[RelPath, Found | Seen]) -> d
         for path, one in found.items()
         if path.endswith(IGNORE_FILE)
         and is_rules(path)
-        and one.fingerprint.kind is Kind.FILE
+        and one.fingerprint.kind is FILE
         and question.rules.get(path) != one.fingerprint
     }
     gone = [path for path in question.rules if path not in found and _was_asked(path, question)]
@@ -242,7 +242,7 @@ def _stands(folder: Folder, path: RelPath) -> bool:
 def known_at(paths: frozenset[RelPath], local: LocalTree) -> set[RelPath]:
     """What is known at `paths`, and in those which are known as directories."""
     known = {path for path in paths if path in local}
-    directories = [path for path in known if local[path].kind is Kind.DIRECTORY]
+    directories = [path for path in known if local[path].kind is DIRECTORY]
     if not directories:
         return known
     names = sorted(local)
@@ -265,18 +265,18 @@ def _seen(found: Found, read: Read | None) -> Seen:
 
 
 def _lacks_digest(entry: FileMeta) -> bool:
-    return not entry.digest and entry.kind is Kind.FILE
+    return not entry.digest and entry.kind is FILE
 
 
 def _must_be_read(seen: Seen, entry: FileMeta | None, source: FileMeta | None, question: Question) -> bool:
     """Whether nothing can be told of what was seen without its digest; `entry` stood there, `source` became it by a rename."""
-    if seen.digest or seen.fingerprint.kind is not Kind.FILE:
+    if seen.digest or seen.fingerprint.kind is not FILE:
         return False
     if entry is None or source is not None:
         return question.reads_everything and (source is None or not source.digest)
     if question.reads_everything:
         return True
-    is_same = entry.kind is Kind.FILE and same_size_and_mtime(entry.fingerprint, seen.fingerprint)
+    is_same = entry.kind is FILE and same_size_and_mtime(entry.fingerprint, seen.fingerprint)
     return is_same and bool(entry.digest)
 
 

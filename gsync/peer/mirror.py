@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from gsync.core.mark_table import MarkTable
 from gsync.core.marks import digest_text, record_mark
-from gsync.core.model import Kind, Offer, Record
+from gsync.core.model import FILE, Offer, Record
 from gsync.core.names import RelPath
 from gsync.core.pausing import Pause, no_pause, paused
 from gsync.errors import NameRefused, RemoteProtocolError
@@ -177,7 +177,7 @@ class Mirror:
         Raises `NameRefused` for a content that nobody could prove.
         """
         sources = self._neighbourhood.sources(holders)
-        if record.kind is not Kind.FILE or record.deleted or record.digest:
+        if record.kind is not FILE or record.deleted or record.digest:
             return Offer(version=record.version, sources=sources, record=record)
         if not record.version.is_mtime_only:
             raise NameRefused("a file without a digest")

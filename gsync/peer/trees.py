@@ -15,7 +15,7 @@ from gsync.core.actions import Plan
 from gsync.core.at_rest import AtRest
 from gsync.core.demand import unknowing
 from gsync.core.diff import Changes
-from gsync.core.model import Entry, FileMeta, Kind, Offer, Record, Tombstone
+from gsync.core.model import DIRECTORY, FILE, Entry, FileMeta, Kind, Offer, Record, Tombstone
 from gsync.core.names import RelPath
 from gsync.core.pausing import Pause, no_pause, paused
 from gsync.core.planner import Policy, plan
@@ -175,7 +175,7 @@ class Trees:
         entry: Entry | None = self._local.get(path) or self._buried.get(path)
         if entry is None or not (self._tells_edits or self._is_told(path, entry)):
             return None
-        if not entry.digest and isinstance(entry, FileMeta) and entry.kind is not Kind.DIRECTORY:
+        if not entry.digest and isinstance(entry, FileMeta) and entry.kind is not DIRECTORY:
             return None
         return record_of(path, entry)
 
@@ -196,7 +196,7 @@ class Trees:
         here aside."""
         offered = 0
         for path, offer in paused(self.remote.items(), pause):
-            if is_ignored(path, offer.record.kind if offer.record is not None else Kind.FILE):
+            if is_ignored(path, offer.record.kind if offer.record is not None else FILE):
                 continue
             entry: Entry | None = self._local.get(path) or self._buried.get(path)
             if self._may_be_absent(path, offer):
@@ -212,7 +212,7 @@ class Trees:
             entry = self._local.get(path) or self._buried.get(path)
             if self._may_be_absent(path, offer):
                 continue
-            if not is_ignored(path, Kind.FILE) and (entry is None or not _is_what_is_offered(entry, offer)):
+            if not is_ignored(path, FILE) and (entry is None or not _is_what_is_offered(entry, offer)):
                 return False
         return True
 
@@ -291,7 +291,7 @@ class Trees:
             del self._children[parent]
 
     def _learn_digest(self, path: RelPath, meta: FileMeta) -> None:
-        if not meta.digest or meta.kind is not Kind.FILE:
+        if not meta.digest or meta.kind is not FILE:
             return
         paths = self._by_digest.setdefault(meta.digest, path)
         if isinstance(paths, set):
@@ -324,9 +324,9 @@ def _is_what_is_offered(entry: Entry, offer: Offer) -> bool:
         return looks_like(offer.record, entry)
     if isinstance(entry, Tombstone):
         return entry.version.mtime_s >= offer.version.mtime_s
-    return entry.kind is Kind.FILE and entry.version.mtime_s == offer.version.mtime_s
+    return entry.kind is FILE and entry.version.mtime_s == offer.version.mtime_s
 
 
 def _is_classic(path: RelPath, meta: FileMeta) -> bool:
     """Whether the classic dialect can speak of it: a regular file at the top of the folder."""
-    return "/" not in path and meta.kind is Kind.FILE
+    return "/" not in path and meta.kind is FILE

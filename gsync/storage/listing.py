@@ -16,7 +16,7 @@ from typing import Final
 from msgspec import Struct
 
 from gsync.core.blocks import CONTENT_MAX_BYTES
-from gsync.core.model import FileMeta, Fingerprint, Kind, LocalTree
+from gsync.core.model import DIRECTORY, FILE, LINK, FileMeta, Fingerprint, Kind, LocalTree
 from gsync.core.names import OWN_FOLDER, RelPath
 from gsync.errors import NameRefused
 from gsync.storage.beneath import LastDirectory, open_beneath
@@ -94,7 +94,7 @@ class Lister:
         with LastDirectory(self._root_fd) as last:
             for path in paths:
                 top = self._top(path, asked, last)
-                if isinstance(top, Found) and top.fingerprint.kind is Kind.DIRECTORY:
+                if isinstance(top, Found) and top.fingerprint.kind is DIRECTORY:
                     yield from self._walk([top], self._last, asked)
                 elif top is not None:
                     yield top
@@ -179,7 +179,7 @@ class Lister:
                         continue
                     found = seen
                 now[name] = found
-                if found.fingerprint.kind is Kind.DIRECTORY:
+                if found.fingerprint.kind is DIRECTORY:
                     waiting.append(found)
                 else:
                     yield found
@@ -205,11 +205,11 @@ class Lister:
             return Skipped(name=path, reason=OTHER_MOUNT, hides=path)
         if asked.skip(path, kind):
             return None
-        if kind is Kind.FILE and status.st_size > CONTENT_MAX_BYTES:
+        if kind is FILE and status.st_size > CONTENT_MAX_BYTES:
             return Skipped(name=path, reason=TOO_LARGE, hides=path)
-        if kind is Kind.FILE and not self._is_ours(status) and is_unreadable(name, dir_fd=dir_fd):
+        if kind is FILE and not self._is_ours(status) and is_unreadable(name, dir_fd=dir_fd):
             return Skipped(name=path, reason=UNREADABLE, hides=path)
-        if kind is not Kind.LINK:
+        if kind is not LINK:
             is_known = entry is not None and shows(entry.fingerprint, status)
             return Found(path=path, fingerprint=entry.fingerprint if entry and is_known else fingerprint_of(status))
         return link_found(path, status, dir_fd=dir_fd)
@@ -219,7 +219,7 @@ class Lister:
         return (
             self._is_ours(status)
             and status.st_dev == self._device
-            and entry.kind is not Kind.LINK
+            and entry.kind is not LINK
             and shows(entry.fingerprint, status)
         )
 
@@ -262,7 +262,7 @@ def shows(known: Fingerprint, status: os.stat_result) -> bool:
         known.inode == status.st_ino
         and known.mode | _TYPES[known.kind] == status.st_mode
         and (
-            known.kind is Kind.DIRECTORY
+            known.kind is DIRECTORY
             or (
                 known.ctime_ns == status.st_ctime_ns
                 and known.mtime_ns == status.st_mtime_ns

@@ -18,7 +18,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from gsync.core.model import FileMeta, Kind
+from gsync.core.model import DIRECTORY, FileMeta
 from gsync.core.names import RelPath
 from gsync.storage.filesystem import Folder, Found, Skip, Skipped, never
 
@@ -104,7 +104,7 @@ def _judge(
         files[path] = seen
         if entry is not None and (entry.fingerprint is fingerprint or entry.fingerprint == fingerprint):
             continue
-        if fingerprint.kind is Kind.DIRECTORY:
+        if fingerprint.kind is DIRECTORY:
             continue
         if may_hide_a_change(fingerprint.ctime_ns, now_ns=now_ns, clock_ns=clock_ns):
             unsettled.add(path)

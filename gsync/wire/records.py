@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from gsync.core.model import Kind, Record
+from gsync.core.model import DIRECTORY, FILE, LINK, Kind, Record
 from gsync.core.names import PATH_MAX_BYTES, RelPath
 from gsync.core.versions import MTIME, MTIME_MAX, Version
 from gsync.errors import NameRefused
@@ -86,7 +86,7 @@ def parse_record(wire: WireRecord) -> Record:
     kind = _KINDS[wire.k]
     version = parse_version(wire.v)
     _judge_content(wire, kind)
-    is_live_file = kind is Kind.FILE and not wire.gone
+    is_live_file = kind is FILE and not wire.gone
     return Record(
         path=RelPath.parse(wire.p),
         kind=kind,
@@ -173,13 +173,13 @@ def parse_version(vector: dict[str, int]) -> Version:
 def _judge_content(wire: WireRecord, kind: Kind) -> None:
     if wire.d:
         parse_digest(wire.d)
-    if kind is Kind.FILE and not wire.to:  # as it mostly is
+    if kind is FILE and not wire.to:  # as it mostly is
         return
-    if kind is Kind.DIRECTORY and wire.d:
+    if kind is DIRECTORY and wire.d:
         raise NameRefused("a directory with a digest")
-    if kind is not Kind.LINK and wire.to:
+    if kind is not LINK and wire.to:
         raise NameRefused(f"a {kind} with a target")
-    if kind is Kind.LINK and not wire.gone:
+    if kind is LINK and not wire.gone:
         _judge_target(wire.to)
 
 
