@@ -325,8 +325,8 @@ class Peer:
         self._voice.tell(paths)
 
     def _local_changed(self, paths: set[RelPath]) -> None:
-        if len(self._trees.remote):  # else nothing can be wanted: a first scan finds 100,000 paths
-            self._syncer.here_changed(paths)
+        # Where nothing is offered nothing can be wanted: a first scan finds 100,000 paths.
+        self._syncer.here_changed(paths if len(self._trees.remote) else ())
         self._warner.look(paths)
         self._voice.tell(sorted(paths))  # directories before what is in them: so do others hear of them
         self._voice.tell_news()
