@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 FILE: Final = "trees.sqlite"
 """Its name in `.gsync/` for the moment between its making and its unlinking."""
 
-HOT_MAX: Final = 20_000
+HOT_MAX: Final = 50_000
 """Values of a tree that are held in memory; older ones are rows."""
 
 WARM_MAX: Final = 2000
