@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain, islice
+from itertools import islice
 from typing import Final, Protocol
 
 from gsync.core.capacity import Room, Used
@@ -44,6 +44,7 @@ from gsync.core.directory import Admission
 from gsync.core.holders import Offered, PeerId
 from gsync.core.marks import digest_text, record_mark
 from gsync.core.members import Member, Members
+from gsync.core.mentions import HELD_MAX, Mentions
 from gsync.core.model import Record
 from gsync.core.names import RelPath
 from gsync.core.pausing import Pause, no_pause, paused
@@ -51,9 +52,6 @@ from gsync.core.untold import Untold
 
 ENOUGH: Final = 4
 """So many holders of a content are worth telling everybody; whoever wants more asks for them."""
-
-HELD_MAX: Final = 8
-"""How many holders are named with a record."""
 
 
 class Shown(Protocol):
@@ -72,6 +70,7 @@ class Registry:
         self._shown = shown
         self._used = Used(room or Room())
         self._members = Members()
+        self._mentions = Mentions(self._members, spelling)
         self._claimed = Claimed()
         self._paths = self._claimed.by_path
         self._marks = 0
@@ -187,7 +186,7 @@ class Registry:
         room = limit_bytes
         while row < self._claimed.rows:
             if (claims := self._claimed.at(row)) is not None:
-                told = self._say(claims)
+                told = self._mentions.say(claims)
                 room -= told.weight
                 if said and room < 0:
                     break
@@ -327,39 +326,13 @@ class Registry:
         while paths:
             path = next(iter(paths))
             claims = self._paths.get(path)
-            if claims:
-                told = self._say(claims, newcomer=self._newcomer(claims) if paths is self._better_known else None)
-            else:
-                told = Told(path=path, spelled=b"")
+            is_known = paths is self._better_known
+            told = self._mentions.say(claims, is_known=is_known) if claims else Told(path=path, spelled=b"")
             room -= told.weight
             if said and room < 0:
                 break
             if claims:
-                claims.told = self._named(claims)
+                claims.told = self._mentions.named(claims)
             said.append(told)
             del paths[path]
         return said
-
-    def _newcomer(self, claims: Claims) -> int | None:
-        """The one further holder that there is, of whom nobody was told, while others of whom all were told are there still."""
-        news = self._named(claims) & ~claims.told
-        if not claims.told or news.bit_count() != 1:
-            return None
-        (member,) = self._members.of(news)
-        return member.peer.number
-
-    def _say(self, claims: Claims, *, newcomer: int | None = None) -> Told:
-        if claims.classic and claims.shows_classic(self._spelling):
-            return Told(path=claims.path, spelled=claims.shown(self._spelling), holders=claims.classic[1])
-        holders = tuple([member.peer.number for member in self._members.of(self._named(claims))])
-        return Told(path=claims.path, spelled=claims.spelled, holders=holders, newcomer=newcomer)
-
-    def _named(self, claims: Claims) -> int:
-        """The holders that are named with the record, as bits: those whom everybody knows first, then others by turns."""
-        if not claims.gives:
-            return 0
-        if claims.holders.bit_count() <= HELD_MAX:
-            return claims.holders
-        others = self._members.from_turn(claims.holders & ~claims.told, claims.row)
-        chosen = chain(self._members.of(claims.told), others)
-        return sum([member.bit for member in islice(chosen, HELD_MAX)])

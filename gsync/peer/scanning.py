@@ -12,7 +12,7 @@ be: the folder vanished or was replaced, and nothing is concluded from its empti
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -30,20 +30,19 @@ from gsync.core.settle import Hint, Settling, What
 from gsync.errors import StorageError
 from gsync.net.breathing import breathe
 from gsync.net.clock import Clock
-from gsync.peer.events import Events, NamesSkipped, Trouble
+from gsync.peer.events import Events, Trouble
 from gsync.peer.holding import Holding
 from gsync.peer.look import Answer, Question, look
 from gsync.peer.reading import Unread
 from gsync.peer.rules import RulesRead, is_rules, no_local_rules, read_rules
+from gsync.peer.skipped import SkippedNames
 from gsync.peer.trees import Trees
-from gsync.storage.filesystem import Folder, Skip, Skipped
+from gsync.storage.filesystem import Folder, Skip
 from gsync.storage.index import Index
 from gsync.storage.watcher import NoWatcher, Watcher
 from gsync.storage.workers import Pool, Workers
 
 log = logging.getLogger(__name__)
-
-SHOWN_PER_REASON: Final = 5
 
 RULES_ROUNDS: Final = 5
 """Looks at everything because files of rules are found to be others: rules that let in a directory show those in it."""
@@ -103,7 +102,7 @@ class Scanning:
         self._looks = 0
         self._last = Looked()
         self._touched: set[RelPath] | None = None
-        self._skipped: set[tuple[str, str]] = set()
+        self._skipped = SkippedNames(events)
         self._no_rules = IgnoreRules()
         self._rules: RulesRead | None = None
         self._skip = self._skip_by(self.rules)
@@ -171,7 +170,7 @@ class Scanning:
             self._touched = None
         if paths is None:
             self.covers_everything = self.covers_everything and not covers_everything
-            self._tell_skipped(answer.skipped)
+            self._skipped.tell(answer.skipped)
         self.unread.forget(question.digests)
         not_now = left_out | busy
         self.unread.want({path: seen for path, seen in answer.unread.items() if path not in not_now})
@@ -328,17 +327,6 @@ class Scanning:
         if self._native:
             return rules.is_ignored
         return lambda path, kind: kind is not Kind.FILE or "/" in path or rules.is_ignored(path, kind)
-
-    def _tell_skipped(self, found: Sequence[Skipped]) -> None:
-        """Say once what is left alone, a line a reason."""
-        fresh: dict[str, list[str]] = {}
-        for skipped in found:
-            if (skipped.name, skipped.reason) not in self._skipped:
-                fresh.setdefault(skipped.reason, []).append(skipped.name)
-        self._skipped = {(skipped.name, skipped.reason) for skipped in found}
-        for reason, names in fresh.items():
-            log.info("scan.skipped reason=%s names=%r", reason, names[:SHOWN_PER_REASON])
-            self._events.tell(NamesSkipped(reason=reason, names=tuple(names[:SHOWN_PER_REASON]), count=len(names)))
 
     def _now_ns(self) -> int:
         return int(self._clock.wall() * 1e9)

@@ -19,10 +19,11 @@ from gsync.core.claims import CLAIMS_MAX, Spelling, Told
 from gsync.core.directory import Directory
 from gsync.core.holders import PeerId
 from gsync.core.marks import digest_text, record_mark
+from gsync.core.mentions import HELD_MAX
 from gsync.core.model import Kind, Record
 from gsync.core.names import Endpoint, RelPath
 from gsync.core.records import order, winner
-from gsync.core.registry import ENOUGH, HELD_MAX, Registry
+from gsync.core.registry import ENOUGH, Registry
 from gsync.core.versions import Order, Version
 from gsync.wire.records import read_record, spell_record
 

@@ -15,7 +15,7 @@ from gsync.net.simulation import World, simulated
 from gsync.net.tasks import TaskGroup
 from gsync.peer.events import NamesSkipped, Trouble
 from gsync.peer.indexer import FIRST_LOOKS, RESCAN_S, RESCAN_SHARE, UNSETTLED_S, Indexer
-from gsync.peer.scanning import SHOWN_PER_REASON
+from gsync.peer.skipped import SHOWN_PER_REASON
 from gsync.peer.trees import Trees
 from gsync.storage.index import Index
 from gsync.storage.memory import MemoryFolder
