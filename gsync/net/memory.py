@@ -11,6 +11,7 @@ import ipaddress
 import logging
 from collections import deque
 from collections.abc import Callable, Collection
+from contextlib import ExitStack
 from typing import Any, Final, Protocol
 
 import gevent
@@ -96,11 +97,10 @@ class MemoryNetwork:
         self._streams = {old: None for old in self._streams if not old.closed}
         self._streams[stream] = self._streams[accepted] = None
         listener.accept(accepted)
-        try:
+        with ExitStack() as undo:  # of a Timeout or a kill, say: nobody would ever hold the stream
+            undo.callback(stream.reset)
             back.travel()
-        except BaseException:  # a Timeout or a kill, which goes on from here: nobody will ever hold the stream
-            stream.reset()
-            raise
+            undo.pop_all()
         return stream
 
     def delay_s(self) -> float:

@@ -64,17 +64,19 @@ class TcpNetwork:
             sock = socket.socket(_family(endpoint.ip), socket.SOCK_STREAM)
         except OSError as error:
             raise _connect_failed(error) from error
-        try:
-            # Never create_connection: it resolves even numbers in the thread pool, behind whatever is queued there.
-            sock.connect((endpoint.ip, endpoint.port))
-            _refuse_own_end(sock, endpoint)
-            return _stream(sock, remote=sock.getpeername(), alive_probes=alive_probes)
-        except OSError as error:
-            sock.close()
-            raise _connect_failed(error) from error
-        except BaseException:  # a Timeout or a kill, say; it goes on from here
-            reset(sock)  # the other side may have it by now: an end in order would be a question without a word
-            raise
+        with contextlib.ExitStack() as undo:
+            undo.callback(
+                reset, sock
+            )  # the other side may have it by now: an end in order would be a question without a word
+            try:
+                # Never create_connection: it resolves even numbers in the thread pool, behind whatever is queued there.
+                sock.connect((endpoint.ip, endpoint.port))
+                _refuse_own_end(sock, endpoint)
+                stream = _stream(sock, remote=sock.getpeername(), alive_probes=alive_probes)
+            except OSError as error:
+                raise _connect_failed(error) from error
+            undo.pop_all()
+        return stream
 
     def listen(
         self, *, ip: str, port: int, handler: StreamHandler, limit: int, alive_probes: bool = False

@@ -7,6 +7,7 @@ takes them here first. One for each direction of a peer, made by `cli/`; called 
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Final
 
 import gevent
@@ -53,9 +54,11 @@ class Throttle:
         mine = self._free_at = max(self._free_at, now - BURST_S) + takes_s
         if mine <= now:
             return
-        try:
+        with ExitStack() as undo:  # of a Timeout or a kill, which wakes it early: what was reserved is free then
+            undo.callback(self._give_back, mine, takes_s)
             gevent.sleep(mine - now)
-        except BaseException:  # woken early, by a Timeout or a kill, which goes on from here: what was reserved is free
-            if self._free_at == mine:
-                self._free_at = mine - takes_s
-            raise
+            undo.pop_all()
+
+    def _give_back(self, mine: float, takes_s: float) -> None:
+        if self._free_at == mine:
+            self._free_at = mine - takes_s

@@ -43,20 +43,21 @@ class Door:
         """
         require_patched_sockets()
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            _remove_socket(name + _NEW, dir_fd=dir_fd)
-            os.fchmod(sock.fileno(), MODE)  # the name takes its mode from the socket: at no moment may others connect
-            sock.bind(_address(dir_fd, name + _NEW))
-            inode = os.stat(name + _NEW, dir_fd=dir_fd, follow_symlinks=False).st_ino
-            sock.listen(BACKLOG)
-            _require_socket_or_nothing(name, dir_fd=dir_fd)
-            os.rename(name + _NEW, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
-        except OSError as error:
-            sock.close()
-            raise ConnectFailed(f"cannot listen at {name!r}: {error.strerror or error}") from error
-        except BaseException:  # a Timeout or a kill: nobody holds the socket yet; it goes on from here
-            sock.close()
-            raise
+        with contextlib.ExitStack() as undo:  # whatever happens, a Timeout or a kill too: nobody holds the socket yet
+            undo.callback(sock.close)
+            try:
+                _remove_socket(name + _NEW, dir_fd=dir_fd)
+                os.fchmod(
+                    sock.fileno(), MODE
+                )  # the name takes its mode from the socket: at no moment may others connect
+                sock.bind(_address(dir_fd, name + _NEW))
+                inode = os.stat(name + _NEW, dir_fd=dir_fd, follow_symlinks=False).st_ino
+                sock.listen(BACKLOG)
+                _require_socket_or_nothing(name, dir_fd=dir_fd)
+                os.rename(name + _NEW, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+            except OSError as error:
+                raise ConnectFailed(f"cannot listen at {name!r}: {error.strerror or error}") from error
+            undo.pop_all()
         return cls(sock, dir_fd=dir_fd, name=name, inode=inode)
 
     def close(self) -> None:
@@ -74,23 +75,26 @@ def dial(dir_fd: int, name: str, *, timeout_s: float) -> socket.socket:
     """
     require_patched_sockets()
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
+    with contextlib.ExitStack() as undo:
+        undo.callback(sock.close)
         try:
-            status = os.fstat(fd)
-            if not stat.S_ISSOCK(status.st_mode) or os.geteuid() not in (0, status.st_uid):
-                raise ConnectFailed(f"{name!r} is not a socket of ours")
-            sock.settimeout(timeout_s)
-            sock.connect(f"/proc/self/fd/{fd}")
-        finally:
-            os.close(fd)
-    except OSError as error:
-        sock.close()
-        raise ConnectFailed(f"nobody answers at {name!r}: {error.strerror or error}") from error
-    except BaseException:  # a Timeout or a kill: nobody holds the socket yet; it goes on from here
-        sock.close()
-        raise
+            _connect(sock, dir_fd, name, timeout_s=timeout_s)
+        except OSError as error:
+            raise ConnectFailed(f"nobody answers at {name!r}: {error.strerror or error}") from error
+        undo.pop_all()
     return sock
+
+
+def _connect(sock: socket.socket, dir_fd: int, name: str, *, timeout_s: float) -> None:
+    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISSOCK(status.st_mode) or os.geteuid() not in (0, status.st_uid):
+            raise ConnectFailed(f"{name!r} is not a socket of ours")
+        sock.settimeout(timeout_s)
+        sock.connect(f"/proc/self/fd/{fd}")
+    finally:
+        os.close(fd)
 
 
 def _address(dir_fd: int, name: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 import gevent
@@ -132,11 +132,10 @@ class Links:
             stall_s=self._stall_s,
             downlink=self._downlink,
         )
-        try:
+        with ExitStack() as undo:  # of a Timeout or a kill, too: nobody holds the stream yet
+            undo.callback(stream.reset)
             stream.send(NATIVE_START)
-        except BaseException:  # a Timeout or a kill, too: nobody holds the stream yet; it goes on from here
-            stream.reset()
-            raise
+            undo.pop_all()
         return link
 
     def _put_away(self, link: Link, shelf: _Shelf, *, clean: bool) -> None:
