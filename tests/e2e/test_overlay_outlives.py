@@ -18,6 +18,7 @@ from tests.e2e.folders import write
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
+PROMPT = "gsync> "
 WRONG = {
     "ann,ben\n": "peers.txt:1: 'ben', a neighbour of 'ann', has no line\n  add the line ben,ann",
     "ann,ben\nben,ann,ben\n": "peers.txt:2: 'ben' is its own neighbour\n  take the second 'ben' out",
@@ -93,14 +94,17 @@ class Terminal:
         self._descriptor = descriptor
         self.said = ""
 
-    def type(self, text: str, *, until: str, within_s: float = 20) -> None:
-        """Type `text`, and wait until it answers so."""
+    def type(self, text: str, *, until: str, then: str = PROMPT, within_s: float = 20) -> None:
+        """Type `text`, and wait until it answers so and `then` asks for more.
+
+        What is typed before it asks still goes through the kernel's line editing, where Ctrl-D never reaches readline.
+        """
         self.said = ""
         os.write(self._descriptor, text.encode())
         deadline = time.monotonic() + within_s
-        while until not in self.said:
+        while then not in self.said.partition(until)[2] or until not in self.said:
             left_s = deadline - time.monotonic()
-            assert left_s > 0, f"no {until!r} in {self.said!r}"
+            assert left_s > 0, f"no {until!r} and then {then!r} in {self.said!r}"
             if select.select([self._descriptor], [], [], left_s)[0]:
                 with suppress(OSError):  # it has ended
                     self.said += os.read(self._descriptor, 65536).decode(errors="replace")
@@ -127,11 +131,11 @@ def test_at_the_prompt_tab_completes_ctrl_c_ends_a_search_and_ctrl_d_the_prompt(
         prompt.type("sea\tmy\t--wait=0\n", until="OWNED")
         assert "my\\ notes.txt" in prompt.said
         prompt.type("mode pul\t\n", until="\npull")
-        prompt.type("search *.txt --wait=30\n", until="OWNED")  # it goes on waiting
-        prompt.type("\x03", until="gsync> ")
+        prompt.type("search *.txt --wait=30\n", until="OWNED", then="")  # it goes on waiting
+        prompt.type("\x03", until=PROMPT, then="")
         assert "KeyboardInterrupt" not in prompt.said
         prompt.type("nonsense\n", until="no command 'nonsense' here")
         prompt.type("ttr\n", until="120 s")
-        prompt.type("\x04", until="\n")
+        prompt.type("\x04", until="\n", then="")
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert "mode pull" in (cluster.base / "state" / "gsync" / "history").read_text()
