@@ -110,6 +110,10 @@ class Members:
             self._laggard, self._is_laggard_known = next(lags, None), True
         return None if self._laggard is None else self._laggard.peer
 
+    def complete(self) -> Iterator[Member]:
+        """Those who hold all that lives, as it is told."""
+        return (one for one in self._by_peer.values() if one.right == self._living and not one.astray)
+
     def of(self, bits: int) -> Iterator[Member]:
         """Those whose bits are set."""
         return self.at(numbers_of(bits))

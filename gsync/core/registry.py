@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Final, Protocol
+from typing import Final
 
 from gsync.core.capacity import Room, Used
 from gsync.core.claimed import Claimed
@@ -48,18 +48,11 @@ from gsync.core.mentions import HELD_MAX, Mentions
 from gsync.core.model import Record
 from gsync.core.names import RelPath
 from gsync.core.pausing import Pause, no_pause, paused
+from gsync.core.shown import Shown, show
 from gsync.core.untold import Untold
 
 ENOUGH: Final = 4
 """So many holders of a content are worth telling everybody; whoever wants more asks for them."""
-
-
-class Shown(Protocol):
-    """Where classic askers see what native peers hold; a `Directory`."""
-
-    def hold(self, peer: PeerId, path: RelPath, mtime_s: int) -> bool: ...
-
-    def withdraw(self, peer: PeerId, path: RelPath, mtime_s: int) -> None: ...
 
 
 class Registry:
@@ -74,6 +67,7 @@ class Registry:
         self._claimed = Claimed()
         self._paths = self._claimed.by_path
         self._marks = 0
+        self._changes = 0  # how often another record has won, or none was left
         self._untold = Untold()
         self._better_known: OrderedDict[RelPath, None] = OrderedDict()
 
@@ -135,6 +129,20 @@ class Registry:
             taken, refused, reason = taken + (not refusal), refused + bool(refusal), refusal or reason
         return Admission(taken=taken, refused=refused, reason=reason)
 
+    def hold_all(self, peer: PeerId, *, pause: Pause = no_pause) -> int:
+        """Let `peer`, which holds nothing, hold all that is told now; how many records.
+
+        0 if that changed meanwhile, or not all may be held: then it has to announce them. Costs some two microseconds a record.
+        """
+        member, changes = self._members.known(peer), self._changes
+        for row in paused(range(self._claimed.rows), pause):
+            claims = self._claimed.at(row)
+            if self._changes != changes:
+                return 0
+            if claims is not None and self._hold_the_winner(member, claims):
+                return 0
+        return member.records
+
     def complete(self, peer: PeerId) -> bool:
         """What `peer` announced that had to wait may be told; whether there is any."""
         return self._untold.complete(peer)
@@ -193,6 +201,10 @@ class Registry:
                 said.append(told)
             row += 1
         return said, row if row < self._claimed.rows else None
+
+    def holders_of_all(self) -> list[int]:
+        """The numbers of a few peers that hold everything that is told."""
+        return [member.peer.number for member in islice(self._members.complete(), HELD_MAX)]
 
     def holders(self, path: RelPath, *, asker: PeerId, most: int) -> tuple[int, ...]:
         """The numbers of up to `most` peers that hold what wins at `path`, other than `asker`; each asker is told others first."""
@@ -281,20 +293,11 @@ class Registry:
         self._used.change(before, now)
         self._members.count(holders_of(before), holders_of(now))
         if "/" not in claims.path:  # classic askers know of nothing else
-            self._show(claims.path, seen(before), seen(now))
+            show(self._shown, self._members, claims.path, seen(before), seen(now))
         claims.told &= claims.holders
         if not before or not now or before[0].spelled != now[0].spelled or claims.classic:
             self._tell(claims, winner, waits_for)
         self._tell_holders(claims)
-
-    def _show(self, path: RelPath, before: dict[int, int], now: dict[int, int]) -> None:
-        """Show classic askers what they are to see now; first what is new, so that a name does not vanish between."""
-        for mtime_s, bits in now.items():
-            for member in self._members.of(bits & ~before.get(mtime_s, 0)):
-                self._shown.hold(member.peer, path, mtime_s)
-        for mtime_s, bits in before.items():
-            for member in self._members.of(bits & ~now.get(mtime_s, 0)):
-                self._shown.withdraw(member.peer, path, mtime_s)
 
     def _tell_holders(self, claims: Claims) -> None:
         """See whether one more holder of the winner is worth telling."""
@@ -314,6 +317,7 @@ class Registry:
             mark = record_mark(self._spelling.read(spelled))
         if mark != claims.mark:
             self._marks ^= claims.mark ^ mark
+            self._changes += 1
             claims.mark, claims.told = mark, 0
             self._untold.add(claims.path, waits_for)
             self._better_known.pop(claims.path, None)

@@ -8,7 +8,7 @@ tracker that is away is dialled again with backoff for ever; meanwhile the last 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Final
 
 import gevent
@@ -21,10 +21,11 @@ from gsync.core.status import Dialect, TrackerSeen
 from gsync.errors import ConnectFailed, ProtocolError, TransportError
 from gsync.net.clock import Clock
 from gsync.net.transport import Network, Stream
+from gsync.peer.agreed import Agreed
 from gsync.peer.classic_link import ClassicLink, NotNative, OnDirectory, Opening, SeeksOthers
 from gsync.peer.events import Events, TrackerDown, TrackerUp
 from gsync.peer.neighbourhood import Whereabouts
-from gsync.peer.tracker_link import OnNames, OnRecords, TrackerLink
+from gsync.peer.tracker_link import OnNames, OnRecords, OnSame, TrackerLink
 from gsync.peer.trees import Trees
 from gsync.wire.messages import DirectoryResponse
 
@@ -42,7 +43,8 @@ class Announcer:
     """Keeps the conversation with `tracker` going; `on_directory` gets each classic directory that differs from the last.
 
     `on_records` gets what a native tracker tells: the whole directory first (then its second argument is true), and after
-    that what changes; without it, native is not spoken. `author` and `name` say there who this is. `on_away` is called before
+    that what changes; without it, native is not spoken. `on_same` gets the whole directory instead where it is what stands here.
+    `author` and `name` say there who this is. `on_away` is called before
     each new try: whoever can bring the tracker back (the embedded one) does it there. While `lacks_sources`, a classic tracker
     of ours is dialled anew now and then: it tells a new connection of other holders. Without `knows_gsync` the tracker takes
     this peer for another program, and answers it as one.
@@ -63,6 +65,7 @@ class Announcer:
         lacks_sources: Callable[[], bool] = lambda: False,
         knows_gsync: bool = True,
         on_records: OnRecords | None = None,
+        on_same: OnSame | None = None,
         on_names: OnNames = lambda names: None,
         allows: Callable[[Source], bool] = lambda source: True,
         author: str = "",
@@ -77,6 +80,7 @@ class Announcer:
         self._rng = rng
         self._on_directory = on_directory
         self._on_records = on_records
+        self._on_same = on_same
         self._on_names = on_names
         self._allows = allows
         self._on_away = on_away
@@ -233,6 +237,7 @@ class Announcer:
             holdings=self._trees,
             clock=self._clock,
             on_records=self._hear_records,
+            on_same=self._hear_same if self._on_same is not None else None,
             on_names=self._on_names,
             new_tree=self._trees.new_tree,
             offered=self._trees.offered,
@@ -248,6 +253,11 @@ class Announcer:
         self._note_up(len(records))
         # One that tells names alone knows of nothing; what neighbours told of stands.
         self._on_records(records, is_whole and not self.tells_names_only)
+
+    def _hear_same(self, records: MutableMapping[RelPath, Offer], agreed: Agreed) -> None:
+        assert self._on_same is not None
+        self._note_up(len(records))
+        self._on_same(records, agreed)
 
     def _note_up(self, names: int) -> None:
         if not self._is_up:

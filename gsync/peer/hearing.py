@@ -9,6 +9,7 @@ from gsync.core.names import Endpoint, RelPath
 from gsync.core.pausing import paused
 from gsync.net.breathing import breathe
 from gsync.net.transport import Network
+from gsync.peer.agreed import Agreed
 from gsync.peer.reach import Reach
 from gsync.peer.sweep import Sweep
 from gsync.peer.trees import Trees
@@ -73,6 +74,17 @@ class Hearing:
         changed = self._trees.note_offers(offers)
         self._heard()
         self._replan(changed)
+
+    def same_came(self, offers: Mapping[RelPath, Offer], agreed: Agreed) -> None:
+        """Our own tracker knows just what stood here a moment ago, all of it agreed: no plan would do anything there."""
+        self._is_hearing, self.unusable = True, ()
+        is_first = not self._trees.remote
+        sweep = self._trees.note_remote(offers)
+        self._heard()
+        if is_first:
+            self._replan(agreed.changed(self._trees.entry))
+        else:
+            self._sweep(sweep)
 
     def cut(self, offer: Offer) -> Offer | None:
         """`offer` with those of its sources that may be dialled."""

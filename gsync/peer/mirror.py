@@ -20,9 +20,10 @@ from gsync.core.model import FILE, Offer, Record
 from gsync.core.names import RelPath
 from gsync.core.pausing import Pause, no_pause, paused
 from gsync.errors import NameRefused, RemoteProtocolError
+from gsync.peer.agreed import Agreed
 from gsync.peer.neighbourhood import Neighbourhood
 from gsync.wire.messages import Refusal
-from gsync.wire.native import Delta, Held, Snapshot
+from gsync.wire.native import Delta, Held, Same, Snapshot
 from gsync.wire.records import WireRecord, parse_paths, parse_record, says
 
 RECORDS_MAX: Final = 2 * 1024 * 1024
@@ -113,6 +114,17 @@ class Mirror:
         self._left_out = whole.refusals > 0
         self._unfinished = None
         return whole.news(whole.offers, whole=True)
+
+    def take_same(self, same: Same, agreed: Agreed, marks: MarkTable) -> MutableMapping[RelPath, Offer]:
+        """Instead of a snapshot: the directory is what was `agreed`, and these are its `marks`; what others offer."""
+        sources, tree = self._neighbourhood.sources(same.holders), self._new_tree()
+        for record in agreed.records(self._pause):
+            gives = record.kind is FILE and not record.deleted
+            tree[record.path] = Offer(version=record.version, sources=sources if gives else (), record=record)
+        self._gathering = self._unfinished = None
+        self._marks, self._seq = marks, same.seq
+        self._is_whole, self._left_out = True, False
+        return tree
 
     def take_delta(self, delta: Delta) -> News | None:
         """What changed; None while it goes on in the next delta.

@@ -14,6 +14,7 @@ from gevent.event import Event
 
 from gsync.core.model import Record
 from gsync.core.names import RelPath
+from gsync.peer.agreed import Agreed
 from gsync.peer.announcement import changes, everything, withdrawals
 from gsync.wire.native import Alive, Locate, Resync, ToTracker
 
@@ -29,6 +30,10 @@ class Holdings(Protocol):
         """The one at `path`; None where there is nothing to announce."""
         ...
 
+    def agreed(self) -> Agreed | None:
+        """All of them as of now, if it may be that all of it was agreed with others."""
+        ...
+
 
 class Outbox:
     """Begins with everything being due; `alive` makes the keepalive of the moment."""
@@ -41,6 +46,7 @@ class Outbox:
         self._alive_is_due = False
         self._questions: dict[int, Locate] = {}
         self._everything_is_due = True
+        self._is_held = False
         self._told: dict[RelPath, None] = {}
         self._announcing: Iterator[ToTracker] = iter(())
         self._is_announcing = False
@@ -60,6 +66,15 @@ class Outbox:
     def tell_everything(self) -> None:
         """Announce all, once the announcement that has begun is through."""
         self._everything_is_due = True
+        self._changed.set()
+
+    def hold(self) -> None:
+        """Announce nothing until `go_on`."""
+        self._is_held = True
+
+    def go_on(self, *, everything: bool) -> None:
+        """Announce everything, or only what has changed since `hold`."""
+        self._is_held, self._everything_is_due = False, everything
         self._changed.set()
 
     def show_life(self) -> None:
@@ -96,6 +111,8 @@ class Outbox:
             return self._alive()
         for number in self._questions:
             return self._questions.pop(number)
+        if self._is_held:
+            return None
         while (piece := next(self._announcing, None)) is None:
             self._is_announcing = False
             if self._everything_is_due:

@@ -124,7 +124,9 @@ class Peer:
         self._uploader = Uploader(
             folder=folder, trees=self._trees, native=None if settings.classic else native, uplink=uplink
         )
-        self._voucher = Voucher(trees=self._trees, queue=self._queue, clock=clock, on_answer=self._source_answered)
+        self._voucher = Voucher(
+            trees=self._trees, queue=self._queue, clock=clock, on_answer=lambda: self._syncer.wake()
+        )
         self._applier = Applier(
             folder=folder,
             publisher=publisher,
@@ -229,12 +231,11 @@ class Peer:
                 self._voice.announcer = announcer = self._make_announcer(self._settings.tracker)
                 loops.append(announcer.run)
             loops += [self._seeker().run, *([self.overlay.run] if self.overlay else [])]
+            loops += [self._meter.run] if self._settings.stats else []
             with TaskGroup() as tasks:
                 for loop in loops:
                     tasks.spawn(loop)
                 tasks.spawn(self._voucher.run, self._fetcher)
-                if self._settings.stats:
-                    tasks.spawn(self._meter.run)
                 self._end.wait()
                 tasks.cancel()
         finally:
@@ -295,6 +296,7 @@ class Peer:
             lacks_sources=self._queue.is_stuck,
             knows_gsync=not self._settings.classic,
             on_records=self._hearing.records_came,
+            on_same=self._hearing.same_came,
             allows=self._hearing.allows,
             author=self._index.author,
             name=str(self.overlay.me.name) if self.overlay else "",  # who keeps no neighbours is not to be made one

@@ -8,14 +8,14 @@ the time. It never dials, and never decides what the news mean. PROTOCOL.md, "Na
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from itertools import count
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Final, NoReturn, assert_never
 
 import gevent
 from gevent.event import AsyncResult
-from gevent.lock import BoundedSemaphore
 
+from gsync.core.mark_table import MarkTable
+from gsync.core.marks import digest_text
 from gsync.core.model import Offer, Source
 from gsync.core.names import PeerName, RelPath
 from gsync.errors import ConnectionBroken, RemoteProtocolError, Stalled
@@ -23,21 +23,22 @@ from gsync.net.breathing import breathe
 from gsync.net.clock import Clock
 from gsync.net.tasks import TaskGroup
 from gsync.net.transport import Stream
+from gsync.peer.agreed import Agreed
+from gsync.peer.locating import LOCATE_S, Locating
 from gsync.peer.mirror import Mirror, News
 from gsync.peer.neighbourhood import Named, Neighbourhood, Whereabouts
 from gsync.peer.outbox import Holdings, Outbox
 from gsync.wire.frames import FrameSplitter, frame
 from gsync.wire.native import (
-    PIECE_BYTES,
     Ack,
     Alive,
     Delta,
     FromTracker,
     Join,
-    Locate,
     Located,
     Peers,
     Resync,
+    Same,
     Snapshot,
     ToTracker,
     Welcome,
@@ -55,25 +56,19 @@ RESYNC_S: Final = 10.0
 RESYNC_CAP_S: Final = 320.0
 """How long a snapshot is waited for, or the last one believed, before the next is asked for; twice as long each time."""
 
-LOCATE_S: Final = 5.0
 ASK_AGAIN_S: Final = 0.06
 """A tracker gathers changes for a moment; so long after it said that more is about to come it is asked again."""
 
-LOCATES_MAX: Final = 8
-"""Questions to the tracker at a time; who asks another one waits."""
-
-LOCATE_PATHS: Final = 100
-"""Paths of one question; more are asked about in several, and so are some that are very long."""
-
 RECEIVE: Final = 256 * 1024
 
-_BESIDE_A_PATH: Final = 3
-_BESIDE_PATHS: Final = 64
 _LONG_HEADER_BYTES: Final = 16 * 1024
 """After one of these others have their turn."""
 
 OnRecords = Callable[[Mapping[RelPath, Offer | None], bool], None]
 """Offers by path, and whether they are the whole directory; None: nobody offers it any more."""
+
+OnSame = Callable[[MutableMapping[RelPath, Offer], Agreed], None]
+"""The whole directory, which is what stood here as of then."""
 
 OnNames = Callable[[Mapping[PeerName, Named]], None]
 """All other peers that have names, each time that one comes or goes."""
@@ -96,6 +91,7 @@ class TrackerLink:
         holdings: Holdings,
         clock: Clock,
         on_records: OnRecords,
+        on_same: OnSame | None = None,
         on_names: OnNames = lambda names: None,
         new_tree: Callable[[], MutableMapping[RelPath, Offer]] = dict,
         offered: Callable[[RelPath], Offer | None] = lambda path: None,
@@ -107,12 +103,16 @@ class TrackerLink:
         self._part = part
         self._clock = clock
         self._on_records = on_records
+        self._on_same = on_same
         self._on_names = on_names
         self._neighbourhood = Neighbourhood(whereabouts)
         self._mirror = Mirror(
             self._neighbourhood, here=holdings.record, offered=offered, new_tree=new_tree, pause=breathe
         )
+        self._holdings = holdings
+        self._claimed: tuple[Agreed, MarkTable] | None = None  # what the tracker may say it knows just so
         self._outbox = Outbox(holdings, alive=self._alive)
+        self._locating = Locating(self._outbox, self._neighbourhood)
         self.answers = 0
         """How often it has told something."""
         self.names_only = False
@@ -127,10 +127,6 @@ class TrackerLink:
         self._behind_at: int | None = None
         self._acked = AsyncResult()
 
-        self._numbers = count(1)
-        self._questions = BoundedSemaphore(LOCATES_MAX)
-        self._open: dict[int, AsyncResult] = {}
-
     def run(self, first: bytes = b"") -> NoReturn:
         """Talk until the connection ends, which raises; `first` are bytes that have come already."""
         try:
@@ -141,8 +137,7 @@ class TrackerLink:
         finally:
             self._over = True
             self._acked.set(False)
-            for answer in self._open.values():
-                answer.set(None)
+            self._locating.close()
         raise AssertionError("a link ends by an error")
 
     def tell(self, paths: Iterable[RelPath]) -> None:
@@ -151,12 +146,7 @@ class TrackerLink:
 
     def locate(self, paths: Iterable[RelPath]) -> dict[RelPath, tuple[Source, ...]]:
         """Who else holds these paths, as far as the tracker says so within `LOCATE_S` a question."""
-        found: dict[RelPath, tuple[Source, ...]] = {}
-        for asked in _questions(paths):
-            if self._over:
-                break
-            found.update(zip(asked, self._ask(asked) or (), strict=False))
-        return found
+        return self._locating.locate(paths)
 
     @property
     def is_greeted(self) -> bool:
@@ -180,7 +170,7 @@ class TrackerLink:
         """
         with gevent.Timeout(LOCATE_S, False):
             # An answer shows that all that was said before has been understood; an Ack that comes after it is a fresh one.
-            while not self._outbox.waiting and not self._over and self._ask([]) is not None:
+            while not self._outbox.waiting and not self._over and self._locating.ask([]) is not None:
                 if self._acked.ready():
                     self._acked = AsyncResult()
                 self._outbox.show_life()
@@ -215,8 +205,13 @@ class TrackerLink:
                     log.warning("peer.refused address=%r reason=%s", refusal.name, refusal.reason)
                 self._neighbourhood.part(message.gone)
                 self._on_names(self._neighbourhood.named())
+            case Same():
+                self._take_same(message)
             case Snapshot():
                 self._asked_at = self._clock.monotonic()
+                if self._claimed is not None:
+                    self._claimed = None
+                    self._outbox.go_on(everything=True)
                 self._pass_on(self._mirror.take_piece(message))
             case Delta():
                 self._pass_on(self._mirror.take_delta(message))
@@ -227,8 +222,7 @@ class TrackerLink:
             case Resync():
                 self._outbox.tell_everything()
             case Located():
-                if answer := self._open.get(message.id):
-                    answer.set(tuple(map(self._neighbourhood.sources, message.holders)))
+                self._locating.hear(message)
             case _ as unreachable:
                 assert_never(unreachable)
 
@@ -248,6 +242,16 @@ class TrackerLink:
         self._answered = self._answered or news.whole
         self.answers += 1
         self._on_records(news.offers, news.whole)
+
+    def _take_same(self, same: Same) -> None:
+        if self._claimed is None or self._on_same is None:
+            raise RemoteProtocolError("it knows the same as nobody has told it")
+        (agreed, marks), self._claimed = self._claimed, None
+        tree = self._mirror.take_same(same, agreed, marks)
+        self._outbox.go_on(everything=False)
+        self._answered = True
+        self.answers += 1
+        self._on_same(tree, agreed)
 
     def _compare(self, ack: Ack) -> None:
         """Doubt what is known here if the tracker, which must have told all up to `ack.seq` before, knows something else."""
@@ -280,9 +284,19 @@ class TrackerLink:
     # Writing
 
     def _speak(self) -> None:
-        self._send(Join(author=self._author, name=self._name, part=self._part))
+        self._send(Join(author=self._author, name=self._name, part=self._part, digest=self._claim()))
         while True:
             self._send(self._outbox.next())
+
+    def _claim(self) -> str:
+        """The digest of all that is here, if all of it was agreed; then nothing is announced before the tracker has compared it."""
+        agreed = self._holdings.agreed() if self._on_same is not None else None
+        marks = agreed.marks(breathe) if agreed is not None else None
+        if agreed is None or marks is None or not marks.count:
+            return ""
+        self._claimed = agreed, marks
+        self._outbox.hold()
+        return digest_text(marks.total)
 
     def _send(self, message: ToTracker) -> None:
         data = frame(header(message))
@@ -298,36 +312,3 @@ class TrackerLink:
         while True:
             gevent.sleep(ALIVE_S)
             self._outbox.show_life()
-
-    # Asking
-
-    def _ask(self, paths: list[RelPath]) -> tuple[tuple[Source, ...], ...] | None:
-        """The answer to one question; None if none comes in time."""
-        if not self._questions.acquire(timeout=LOCATE_S):
-            return None
-        number, answer = next(self._numbers), AsyncResult()
-        try:
-            if not self._over:
-                self._open[number] = answer
-                self._outbox.ask(Locate(id=number, paths=[str(path) for path in paths]))
-                answer.wait(LOCATE_S)
-            told: tuple[tuple[Source, ...], ...] | None = answer.value
-            return told
-        finally:
-            self._outbox.unask(number)
-            self._open.pop(number, None)
-            self._questions.release()
-
-
-def _questions(paths: Iterable[RelPath]) -> Iterator[list[RelPath]]:
-    """The paths in groups of which each makes a message of a piece at most."""
-    group, size = list[RelPath](), 0
-    for path in paths:
-        length = 2 * len(path.encode("utf-8")) + _BESIDE_A_PATH  # quotes and backslashes take two
-        if group and (len(group) == LOCATE_PATHS or size + length > PIECE_BYTES - _BESIDE_PATHS):
-            yield group
-            group, size = [], 0
-        group.append(path)
-        size += length
-    if group:
-        yield group

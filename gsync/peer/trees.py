@@ -21,6 +21,7 @@ from gsync.core.pausing import Pause, no_pause, paused
 from gsync.core.planner import Policy, plan
 from gsync.core.records import looks_like, record_of
 from gsync.core.versions import Version
+from gsync.peer.agreed import AGREED_MAX, Agreed
 from gsync.peer.sweep import Sweep
 from gsync.storage.index import Contents
 from gsync.storage.offer_rows import offer_tree
@@ -178,6 +179,16 @@ class Trees:
         if not entry.digest and isinstance(entry, FileMeta) and entry.kind is not DIRECTORY:
             return None
         return record_of(path, entry)
+
+    def agreed(self) -> Agreed | None:
+        """What stands here now, if it may be that all of it was agreed with others."""
+        if self.on_demand or not self.synced or len(self._local) + len(self._buried) > AGREED_MAX:
+            return None
+        return Agreed(local=self._local, buried=self._buried, synced=self.synced, is_told=self._is_told)
+
+    def entry(self, path: RelPath) -> Entry | None:
+        """What stands at `path`, or is remembered to have been deleted there."""
+        return self._local.get(path) or self._buried.get(path)
 
     def holders_of(self, digest: str) -> Iterable[RelPath]:
         """The paths of the files here that have this content."""

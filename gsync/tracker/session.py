@@ -90,8 +90,10 @@ class Session:
                 self._telling.meet(msgspec.structs.replace(self._row, name=said.name, author=said.author))
                 if said.part:
                     self._registry.hold_a_part(self._talk.peer)
-                self._telling.attend(self._talk.number, self._backlog)
-                self._backlog.need_snapshot()
+                if self._telling.attend(self._talk.number, self._backlog, claimed=said.digest):
+                    self._hold_all(said)
+                else:
+                    self._backlog.need_snapshot()
             case Announce():
                 self._announce(said)
             case Withdraw():
@@ -147,6 +149,16 @@ class Session:
         if said.all and not self._is_whole and self._join is not None:
             self._is_whole = True
             self._on_whole(self._join, self._announced)
+
+    def _hold_all(self, join: Join) -> None:
+        """It holds what all are told, and has been told so."""
+        self._announced = self._registry.hold_all(self._talk.peer, pause=breathe)
+        self._is_whole = bool(self._announced)
+        if self._is_whole:
+            self._on_whole(join, self._announced)
+        else:
+            self._backlog.say(frame(header(Resync())))
+        self._telling.note()
 
     def _locate(self, said: Locate, size: int) -> None:
         if size > PIECE_BYTES:

@@ -25,7 +25,7 @@ from gsync.core.registry import Registry
 from gsync.net.breathing import breathe
 from gsync.net.clock import Clock
 from gsync.wire.frames import frame
-from gsync.wire.native import PIECE_BYTES, PeerRow, Peers, Welcome, header
+from gsync.wire.native import PIECE_BYTES, PeerRow, Peers, Same, Welcome, header
 from gsync.wire.telling import delta_header, snapshot_header
 
 log: Final = logging.getLogger(__name__)
@@ -122,13 +122,18 @@ class Telling:
             self._gone.append(number)
             self.meetings += 1
 
-    def attend(self, number: int, listener: Listener) -> None:
-        """From now on `listener` is told what changes; first, who is who. It has to see to its snapshot."""
+    def attend(self, number: int, listener: Listener, *, claimed: str = "") -> bool:
+        """From now on `listener` is told what changes; first, who is who. Whether it knows all as of now, as it has `claimed` by
+        the digest of what it holds; if not it has to see to its snapshot."""
         listener.say(frame(header(Welcome(epoch=self._epoch, seq=self.seq, names_only=self._names_only))))
         for introduction in _introductions(self._rows):
             listener.say(introduction)
         self._listeners[number] = listener
         self._attended[number] = self.meetings
+        if not claimed or claimed != self.digest or not (holders := self._registry.holders_of_all()):
+            return False
+        listener.say(frame(header(Same(seq=self.seq, holders=holders))))
+        return True
 
     def introduce_to(self, listener: Listener) -> None:
         """Let it know the peers that the others will hear of in a moment."""

@@ -73,12 +73,16 @@ class Message(Struct, tag_field="t", omit_defaults=True, forbid_unknown_fields=T
 
 
 class Join(Message, tag="join"):
-    """First: who this is. `author` is the author id of its index, `name` what a person calls it."""
+    """First: who this is. `author` is the author id of its index, `name` what a person calls it.
+
+    With a `digest`, that of all that it has, it waits for a `Same` or a `Snapshot` before it announces anything.
+    """
 
     author: Mark
     name: Mark = ""
     part: bool = False
     """Its folder is kept on demand: that it does not hold all that others have means nothing."""
+    digest: Mark = ""
 
 
 class Announce(Message, tag="announce"):
@@ -140,6 +144,13 @@ class Snapshot(Message, tag="snapshot"):
     seq: Id
     held: list[Held]
     last: bool = False
+
+
+class Same(Message, tag="same"):
+    """Instead of a snapshot: the directory as of `seq` is what the Join claimed; these peers hold all of it, and now the asker."""
+
+    seq: Id
+    holders: Annotated[list[Id], Meta(max_length=WANTS_MAX)]
 
 
 class Delta(Message, tag="delta"):
@@ -257,7 +268,7 @@ class Pong(Message, tag="pong"):
 
 
 ToTracker = Join | Announce | Withdraw | Alive | Locate | Resync
-FromTracker = Welcome | Peers | Snapshot | Delta | Ack | Resync | Located
+FromTracker = Welcome | Peers | Snapshot | Same | Delta | Ack | Resync | Located
 OnPeerLink = Get | Block | GetBlocks | BlockList | Keep | Kept | Busy | Ping | Pong
 
 M = TypeVar("M")

@@ -198,6 +198,7 @@ commands = st.lists(
         st.tuples(st.just("classic"), st.integers(6, 8), st.dictionaries(st.sampled_from("ab"), st.integers(0, 4))),
         st.tuples(st.just("leave"), st.integers(0, 8), st.none()),
         st.tuples(st.just("hear"), st.just(0), st.none()),
+        st.tuples(st.just("hold all"), st.integers(0, 5), st.none()),
     ),
     max_size=25,
 )
@@ -223,6 +224,12 @@ def carry_out(command: tuple[str, int, object], swarm: Swarm, model: Model) -> N
             swarm.leave(number)
         case "hear", 0, None:
             swarm.hear()
+        case "hold all", number, None if number not in model.native:
+            told = {path(name): told for name in NAMES if (told := model.told(path(name))) is not None}
+            if all(one == model.native_winner(name) for name, one in told.items()):
+                model.native[number] = told
+                swarm.enter(number)
+                assert swarm.registry.hold_all(PeerId(number)) == len(told)
 
 
 @pytest.mark.slow
@@ -328,6 +335,39 @@ def test_a_pause_that_raises_leaves_it_consistent(commands: list[tuple[str, int,
 
 
 # Its promises
+
+
+def test_who_holds_all_that_is_told_is_a_holder_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pausing, "PAUSE_EVERY", 1)
+    swarm = Swarm()
+    swarm.enter(1, 2, 3)
+    assert swarm.registry.holders_of_all() == [1, 2, 3]
+    swarm.says(1, record("a", x=1), record("d/c", x=1, deleted=True, digest=""))
+    swarm.says(2, record("a", x=2), record("b", x=1))
+    assert swarm.registry.holders_of_all() == [2]
+    assert swarm.registry.hold_all(PeerId(3)) == 3
+    assert swarm.registry.holders_of_all() == [2, 3]
+    assert {name: swarm.everything()[path(name)].holders for name in "ab"} == {"a": (2, 3), "b": (2, 3)}
+    assert swarm.offered() == (5, {1, 2, 3})
+    swarm.leave(2)
+    assert swarm.wins("b") == record("b", x=1)
+
+
+def test_nobody_holds_all_that_changes_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pausing, "PAUSE_EVERY", 1)
+    swarm = Swarm()
+    swarm.enter(1, 2)
+    swarm.says(1, record("a", x=1), record("b", x=1))
+    assert swarm.registry.hold_all(PeerId(2), pause=lambda: swarm.says(1, record("b", x=2)) and None) == 0
+    assert swarm.everything()[path("b")].holders == (1,)
+
+
+def test_nobody_holds_more_than_there_is_room_for() -> None:
+    swarm = Swarm(room=Room(records_per_peer=1))
+    swarm.enter(1, 2, 3)
+    swarm.says(1, record("a"))
+    swarm.says(2, record("b"))
+    assert swarm.registry.hold_all(PeerId(3)) == 0
 
 
 def test_one_record_wins_and_the_others_are_remembered() -> None:

@@ -9,12 +9,14 @@ import gevent
 
 from gsync.core.blocks import digest_of_bytes
 from gsync.core.marks import digest_text, record_mark
-from gsync.core.model import Kind, Record
+from gsync.core.model import FileMeta, Fingerprint, Kind, Record
 from gsync.core.names import Endpoint, RelPath
+from gsync.core.records import tombstone_of
 from gsync.core.versions import Version
 from gsync.errors import ConnectionBroken
 from gsync.net.simulation import World
 from gsync.net.transport import Stream
+from gsync.peer.agreed import Agreed
 from gsync.wire.frames import NATIVE_START, FrameSplitter, frame
 from gsync.wire.framing import TRACKER_LIMIT_BYTES, JsonSplitter
 from gsync.wire.native import (
@@ -90,11 +92,18 @@ def parsed(data: bytes) -> list[ToTracker]:
     return found
 
 
+def meta_of(one: Record) -> FileMeta:
+    """What stands where a file looks like this."""
+    shown = Fingerprint(size=one.size, mtime_ns=one.mtime_ns, ctime_ns=1, inode=1, mode=0o644)
+    return FileMeta(fingerprint=shown, version=one.version, digest=one.digest, author=one.author)
+
+
 class Shelf:
     """What a peer has, for those who announce it."""
 
     def __init__(self, *records: Record) -> None:
         self.all: dict[RelPath, Record] = {one.path: one for one in records}
+        self.is_agreed = False
 
     def put(self, one: Record) -> RelPath:
         self.all[one.path] = one
@@ -107,6 +116,15 @@ class Shelf:
 
     def record(self, path: RelPath) -> Record | None:
         return self.all.get(path)
+
+    def agreed(self) -> Agreed | None:
+        """All of it, where the test has said that it `is_agreed`."""
+        if not self.is_agreed:
+            return None
+        local = {name: meta_of(one) for name, one in self.all.items() if not one.deleted}
+        buried = {name: tombstone_of(one) for name, one in self.all.items() if one.deleted}
+        synced = {name: one.version for name, one in self.all.items()}
+        return Agreed(local=local, buried=buried, synced=synced, is_told=lambda path, entry: True)
 
 
 class NativeTracker:

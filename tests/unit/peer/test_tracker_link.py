@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import gevent
 import pytest
@@ -14,13 +14,12 @@ from gsync.errors import ConnectionBroken, GsyncError, RemoteProtocolError, Stal
 from gsync.net.memory_stream import PIPE_BYTES
 from gsync.net.simulation import World, simulated
 from gsync.net.tasks import TaskGroup
+from gsync.peer.agreed import Agreed
 from gsync.peer.announcement import PIECE_RECORDS
+from gsync.peer.locating import LOCATE_PATHS, LOCATE_S, LOCATES_MAX
 from gsync.peer.neighbourhood import Whereabouts
 from gsync.peer.tracker_link import (
     ALIVE_S,
-    LOCATE_PATHS,
-    LOCATE_S,
-    LOCATES_MAX,
     RECEIVE,
     RESYNC_CAP_S,
     RESYNC_S,
@@ -40,6 +39,7 @@ from gsync.wire.native import (
     Located,
     Peers,
     Resync,
+    Same,
     Snapshot,
     ToTracker,
     Welcome,
@@ -79,6 +79,7 @@ class Room:
         self.news: list[tuple[dict[str, tuple[str, ...]], bool]] = []
         self.offers: dict[RelPath, Offer | None] = {}
         self.failure: GsyncError | None = None
+        self.changed: list[RelPath] = []
         self.on_news: Callable[[], None] = lambda: None
         self.tasks = TaskGroup()
 
@@ -94,6 +95,7 @@ class Room:
             holdings=self.shelf,
             clock=self.world.clock,
             on_records=self._hear,
+            on_same=self._hear_same,
         )
 
         def run() -> None:
@@ -108,6 +110,10 @@ class Room:
 
     def save(self, *names: str) -> None:
         self.link.tell([self.shelf.put(record(name)) for name in names])
+
+    def _hear_same(self, offers: Mapping[RelPath, Offer], agreed: Agreed) -> None:
+        self.changed = agreed.changed(lambda path: None)
+        self._hear(offers, True)
 
     def _hear(self, offers: Mapping[RelPath, Offer | None], is_whole: bool) -> None:
         self.news.append(
@@ -156,6 +162,74 @@ def test_a_large_folder_is_announced_in_pieces_and_alive_comes_between_them(room
     assert Alive in kinds[:last]
     assert room.tracker.told()[-1] == "."
     assert len(room.tracker.told()) == 20 * PIECE_RECORDS + 2
+
+
+def knows_the_same(tracker: NativeTracker) -> Callable[[ToTracker], Iterable[FromTracker]]:
+    """It does, whatever was claimed, and says so after a second."""
+
+    def answer(message: ToTracker) -> Iterable[FromTracker]:
+        if not isinstance(message, Join):
+            return tracker.usual(message)
+        gevent.sleep(1)
+        return [
+            Welcome(epoch="e1", seq=7),
+            Peers(peers=tracker.rows),
+            Same(seq=7, holders=[1]),
+        ]
+
+    return answer
+
+
+def test_what_the_tracker_knows_already_is_not_announced(room: Room) -> None:
+    room.shelf.put(record("gone", deleted=True))
+    room.shelf.is_agreed = True
+    room.tracker.on_message = knows_the_same(room.tracker)
+    room.start()
+    assert room.link.waiting == 1
+    room.save("new")
+    gevent.sleep(1)
+    mine, gone = record("mine"), record("gone", deleted=True)
+    (join,) = room.tracker.of(Join)
+    assert join.digest == digest_of(mine, gone)
+    assert room.news == [({"mine": ("192.0.2.9",), "gone": ()}, True)]
+    assert room.offers[path("mine")] == Offer(version=mine.version, sources=(native("192.0.2.9"),), record=mine)
+    assert room.tracker.told() == ["+new"]
+    assert room.link.waiting == 0
+    gevent.sleep(ALIVE_S)
+    assert room.tracker.of(Alive)[-1] == Alive(seq=7, digest=digest_of(mine, gone))
+    room.tracker.say(Delta(prev=7, seq=8, held=[held(record("new"))], lost=["mine"]))
+    gevent.sleep(ALIVE_S)
+    assert room.tracker.of(Alive)[-1] == Alive(seq=8, digest=digest_of(record("new"), gone))
+    assert not room.tracker.of(Resync)
+
+
+def test_a_tracker_that_knows_something_else_is_told_everything(room: Room) -> None:
+    room.shelf.is_agreed = True
+    room.tracker.directory = [held(A, 1)]
+    room.start()
+    room.save("new")
+    gevent.sleep(1)
+    assert room.tracker.of(Join)[0].digest == digest_of(record("mine"))
+    assert room.news == [({"a": ("192.0.2.9",)}, True)]
+    assert room.tracker.told() == ["+mine", ".", "+new"]
+
+
+def test_a_tracker_that_knows_the_same_may_ask_for_everything_all_the_same(room: Room) -> None:
+    room.shelf.is_agreed = True
+    room.tracker.on_message = knows_the_same(room.tracker)
+    room.start()
+    gevent.sleep(1)
+    room.tracker.say(Resync())
+    later()
+    assert room.tracker.told() == ["+mine", "."]
+
+
+def test_who_has_nothing_that_was_agreed_claims_nothing_and_is_not_told_the_same(room: Room) -> None:
+    room.tracker.on_message = knows_the_same(room.tracker)
+    room.start()
+    gevent.sleep(1)
+    assert room.tracker.of(Join)[0].digest == ""
+    assert isinstance(room.failure, RemoteProtocolError)
 
 
 def test_a_change_goes_out_at_once_and_stands_together(room: Room) -> None:
@@ -465,7 +539,7 @@ def test_who_asks_is_told_the_holders_by_path(room: Room) -> None:
     assert [told for _, told in found] == [
         {path("a"): (native("192.0.2.8"), native("192.0.2.9")), path("b"): (), path("c"): ()}
     ]
-    assert room.link._open == {}
+    assert len(room.link._locating) == 0
 
 
 def test_no_answer_within_five_seconds_is_none(room: Room) -> None:
@@ -475,7 +549,7 @@ def test_no_answer_within_five_seconds_is_none(room: Room) -> None:
     assert found == []
     gevent.sleep(0.2)
     assert [(round(when, 3), told) for when, told in found] == [(LOCATE_S + 0.01, {})]
-    assert room.link._open == {}
+    assert len(room.link._locating) == 0
     room.tracker.say(Located(id=1, holders=[[1]]), Located(id=77, holders=[]))  # late, and never asked
     later()
     assert room.failure is None
@@ -500,7 +574,7 @@ def test_only_so_many_questions_are_open_at_a_time(room: Room) -> None:
     later()
     assert len(room.tracker.of(Locate)) == LOCATES_MAX
     gevent.sleep(LOCATE_S + 0.1)
-    assert len(room.link._open) <= LOCATES_MAX
+    assert len(room.link._locating) <= LOCATES_MAX
     gevent.sleep(2 * LOCATE_S)
     assert all(len(one) == 1 for one in found)
 

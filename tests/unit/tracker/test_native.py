@@ -9,6 +9,7 @@ import pytest
 from gsync.core.blocks import digest_of_bytes
 from gsync.core.model import Kind, Record
 from gsync.core.names import RelPath
+from gsync.core.registry import Registry
 from gsync.core.versions import Version
 from gsync.errors import ConnectionBroken
 from gsync.net.memory_stream import PIPE_BYTES
@@ -28,6 +29,7 @@ from gsync.wire.native import (
     Located,
     Peers,
     Resync,
+    Same,
     Snapshot,
     Welcome,
     Withdraw,
@@ -192,6 +194,71 @@ def test_a_large_directory_comes_in_pieces_that_are_not_too_long() -> None:
         assert all(PIECE_BYTES / 2 < len(header(piece)) <= PIECE_BYTES for piece in pieces[:-1])
         assert {piece.seq for piece in pieces} == {pieces[0].seq}
         assert peer.records().keys() == set(names)
+
+
+@pytest.mark.parametrize("is_top", [True, False])
+def test_who_claims_just_what_is_told_is_told_so_and_holds_it(is_top: bool) -> None:
+    with swarm() as world:
+        name = "a" if is_top else "d/a"
+        other = joined(world, 2, record(name, x=1), record("gone", x=1, deleted=True))
+        peer = world.native(3)
+        peer.negotiate()
+        peer.tell(Join(author="x", digest=other.digest))
+        came = peer.hear()
+        assert [type(one) for one in came[:3]] == [Welcome, Peers, Same]
+        assert not peer.of(Snapshot)
+        assert came[2] == Same(
+            seq=other.seq, holders=[next(row.n for row in other.rows.values() if row.ip == "192.0.2.2")]
+        )
+        other.hear()
+        assert other.holders(name) == {"192.0.2.2", "192.0.2.3"}
+        assert [type(event) for event in world.events] == [PeerJoined, PeerJoined]
+        assert isinstance(world.events[1], PeerJoined)
+        assert world.events[1].files == 2
+        other.leave()
+        assert joined(world, 4).records().keys() == {name, "gone"}
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_who_claims_something_else_is_told_everything(others: int) -> None:
+    with swarm() as world:
+        for number in range(others):
+            joined(world, 2 + number, record("a", x=1))
+        peer = world.native(9)
+        peer.negotiate()
+        peer.tell(Join(author="x", digest="0123456789abcdef"))
+        peer.hear()
+        assert peer.is_whole
+        assert not peer.of(Same)
+
+
+def test_nobody_is_told_the_same_while_nobody_else_has_it_all() -> None:
+    with swarm() as world:
+        joined(world, 2, record("a", x=1))
+        other = joined(world, 3, record("b", x=1))
+        peer = world.native(4)
+        peer.negotiate()
+        peer.tell(Join(author="x", digest=other.digest))
+        peer.hear()
+        assert peer.is_whole
+        assert not peer.of(Same)
+
+
+def test_what_changes_while_it_is_noted_who_holds_all_is_to_be_announced_once_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with swarm() as world:
+        other = joined(world, 2, record("a", x=1))
+        peer = world.native(3)
+        peer.negotiate()
+        monkeypatch.setattr(Registry, "hold_all", lambda *_, **__: 0)
+        peer.tell(Join(author="x", digest=other.digest))
+        assert [type(one) for one in peer.hear()] == [Welcome, Peers, Same, Resync]
+        assert len(world.events) == 1
+        peer.announce_records(record("a", x=1), is_all=True)
+        other.hear()
+        assert other.holders("a") == {"192.0.2.2", "192.0.2.3"}
+        assert len(world.events) == 2
 
 
 def test_its_name_is_told_to_others() -> None:

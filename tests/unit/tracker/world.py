@@ -29,6 +29,7 @@ from gsync.wire.native import (
     Join,
     PeerRow,
     Peers,
+    Same,
     Snapshot,
     ToTracker,
     header,
@@ -185,6 +186,8 @@ class NativeCaller(Caller):
             case Peers():
                 self.rows |= {row.n: row for row in message.peers}
                 self.gone |= set(message.gone)
+            case Same():
+                self.seq = message.seq
             case Snapshot():
                 assert not self._gathered or self.seq == message.seq
                 self.seq = message.seq
