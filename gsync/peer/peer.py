@@ -124,9 +124,7 @@ class Peer:
         self._uploader = Uploader(
             folder=folder, trees=self._trees, native=None if settings.classic else native, uplink=uplink
         )
-        self._voucher = Voucher(
-            trees=self._trees, queue=self._queue, clock=clock, on_answer=lambda: self._syncer.wake()
-        )
+        self._voucher = Voucher(trees=self._trees, queue=self._queue, clock=clock, on_answer=self._source_answered)
         self._applier = Applier(
             folder=folder,
             publisher=publisher,
