@@ -16,7 +16,7 @@ from gsync.core.names import RelPath
 from gsync.core.pausing import Pause, no_pause, paused
 from gsync.core.records import record_of
 
-AGREED_MAX: Final = 500_000
+AGREED_MAX: Final = 250_000
 """Entries of which the digest is made: some 7 us each, before the tracker hears a word, which it waits for 30 s."""
 
 

@@ -1,14 +1,18 @@
 """Invalidations: those that this peer floods, those that it hears and passes on, and those by which it tells what others missed.
 
 Whether one is believed says `core.freshness`; it is passed on if and only if it is news, whatever comes of it here. What is news to
-the folder is offered to the planner, unless copies heed no push or a native tracker tells the same. Owned by the overlay.
+the folder is offered to the planner, unless copies heed no push or a native tracker tells the same: a moment later, so that a file
+which all are about to fetch holds up nobody's hearing of it. Owned by the overlay.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NoReturn
+
+import gevent
+from gevent.event import Event
 
 from gsync.core.freshness import Freshness
 from gsync.core.gaps import Gaps
@@ -23,6 +27,12 @@ from gsync.wire.overlay import TTR_MAX_MS, Invalidate, PeerAt, parse_place, plac
 from gsync.wire.records import parse_record, wire_record
 
 log = logging.getLogger(__name__)
+
+PASS_ON_S: Final = 0.005
+"""So long news are passed on before what they tell of is fetched."""
+
+NEWS_MAX: Final = 1000
+"""News that wait for that; with one more they are offered at once."""
 
 
 class Invalidations:
@@ -51,7 +61,17 @@ class Invalidations:
         self._offer = offer
         self._missed = missed
         self._gaps: Final = Gaps()
+        self._waiting: list[tuple[Record, tuple[Source, ...]]] = []  # news that are to be offered
+        self._has_news = Event()
         self.flooded = 0
+
+    def run(self) -> NoReturn:
+        """Offer what is news, a moment after it was passed on; never returns."""
+        while True:
+            self._has_news.wait()
+            gevent.sleep(PASS_ON_S)
+            self._has_news.clear()
+            self._offer_waiting()
 
     def flood(self, record: Record) -> None:
         """Tell everybody of what was made here, and of nothing else."""
@@ -106,9 +126,20 @@ class Invalidations:
         if not said.seq:
             # It was not known here, or not to the planner. The origin may be gone: whoever tells of it probably has it.
             teller = Source(endpoint=link.endpoint, speaks_gsync=True, speaks_native=True)
-            self._offer(record, (source,) if teller.endpoint == source.endpoint else (source, teller))
+            self._offer_soon(record, (source,) if teller.endpoint == source.endpoint else (source, teller))
         elif verdict.is_news:
-            self._offer(record, (source,))
+            self._offer_soon(record, (source,))
+
+    def _offer_soon(self, record: Record, sources: tuple[Source, ...]) -> None:
+        self._waiting.append((record, sources))
+        self._has_news.set()
+        if len(self._waiting) > NEWS_MAX:
+            self._offer_waiting()
+
+    def _offer_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for record, sources in waiting:
+            self._offer(record, sources)
 
     def _second_hand(self, record: Record) -> Invalidate:
         """What others made, with what is left of its TTR."""

@@ -169,6 +169,7 @@ class Overlay:
             tasks.spawn(self.neighbours.run)
             tasks.spawn(self.arrangement.run)
             tasks.spawn(self.reconciling.run)
+            tasks.spawn(self.invalidations.run)
             while True:
                 self._keep_time(tasks)
                 self.searches.answer_late()
