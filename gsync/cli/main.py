@@ -97,7 +97,7 @@ Command = Callable[[Sequence[str]], Exit]
 
 def run_command(argv: Sequence[str]) -> int:
     """Run what `argv` asks for; the exit code. Every error becomes a line on stderr that says what to do."""
-    _escape_what_cannot_be_shown()
+    _prepare_output()
     gc.set_threshold(*COLLECT_GARBAGE_AFTER)
     try:
         return int(_command(argv))
@@ -152,10 +152,19 @@ def _command(argv: Sequence[str]) -> Exit:
     return _load("run")(argv)
 
 
-def _escape_what_cannot_be_shown() -> None:
-    """A name that the terminal's encoding lacks must not end the program."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+def _prepare_output() -> None:
+    """A name that the terminal's encoding lacks must not end the program, nor a call of the system for each line slow it down.
+
+    That is what PYTHONUNBUFFERED makes, which many containers set. What has to be seen at once is flushed.
+    """
+    out = sys.stdout
+    if not isinstance(out, io.TextIOWrapper):
+        return
+    if out is sys.__stdout__ and isinstance(out.buffer, io.RawIOBase):
+        out = sys.stdout = io.TextIOWrapper(
+            io.BufferedWriter(out.buffer), encoding=out.encoding, line_buffering=out.isatty()
+        )
+    out.reconfigure(errors="backslashreplace")
 
 
 def _load(word: str) -> Command:
