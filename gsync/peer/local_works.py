@@ -208,7 +208,8 @@ class LocalWorks:
 
     def _worth_a_plan(self, change: Change) -> list[RelPath]:
         paths = {change.path: None}
-        if isinstance(change, Removal) and (parent := change.path.parent) is not None:
+        left = change.path if isinstance(change, Removal) else change.source if isinstance(change, Relocation) else None
+        if left is not None and (parent := left.parent) is not None:
             paths[parent] = None  # it may be empty now, and only have waited for this
         if isinstance(change, NewDirectory) and change.expected is not None:
             paths |= dict.fromkeys(self._trees.remote.beneath(change.path))  # what waited for a file to make room

@@ -253,6 +253,12 @@ def test_a_directory_goes_only_after_what_is_in_it(room: Room) -> None:
     assert [change.path for change in room.changes] == [DX, D]
 
 
+def test_a_directory_is_planned_again_when_what_was_in_it_has_moved_away(room: Room) -> None:
+    entry = Relocated(source=DX, expected=meta(), version=v(9, ann=2))
+    room.put(Relocate(path=path("b"), source=DX, entries={path("b"): entry}, buried={DX: BURIED}))
+    assert set(room.replanned) == {DX, "b", D}
+
+
 def test_a_directory_that_held_something_is_tried_again_a_few_times(room: Room) -> None:
     left = Tombstone(version=v(9, ann=2), kind=Kind.DIRECTORY, leftover_inode=7)
     room.trees.note_local({D: left, A: BURIED})
