@@ -34,9 +34,17 @@ class Offered(Protocol):
 class Due:
     """Each path once, in the order in which they were added; then what is swept up, but nothing while there `is_plenty`."""
 
-    def __init__(self, offered: Offered, *, is_plenty: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        offered: Offered,
+        *,
+        is_plenty: Callable[[], bool] = lambda: False,
+        is_wanted: Callable[[RelPath], bool] = lambda path: False,
+    ) -> None:
         self._offered = offered
         self._is_plenty = is_plenty
+        self._is_wanted = is_wanted
+        self._borrowers: dict[RelPath, RelPath] = {}
         # An OrderedDict: a dict finds its first key slowly once many are taken out.
         self._paths: OrderedDict[RelPath, None] = OrderedDict()
         self._something_moved = False
@@ -63,6 +71,12 @@ class Due:
             if not self._something_moved and _was_moved(remote.get(path)):
                 self._something_moved = True
 
+    def wants(self, path: RelPath, offer: Offer) -> None:
+        """This is wanted at `path`. Where it is offered under another name (an edit of what was renamed here) it is planned,
+        as long as it is wanted, whenever that name is."""
+        if offer.record is not None and offer.record.path != path:
+            self._borrowers[path] = offer.record.path
+
     def sweep(self, sweep: Sweep) -> bool:
         """The directory was replaced; whether one was passed over that nobody has compared with anything."""
         passed_over = len(self._sweeps) >= SWEEPS_MAX
@@ -75,7 +89,14 @@ class Due:
         swept = self._sweep_on() if may_sweep else []
         count = len(self._paths) if self._something_moved else min(len(self._paths), PLANNED_AT_A_TIME)
         self._something_moved = False
-        return [*(self._paths.popitem(last=False)[0] for _ in range(count)), *swept]
+        return self._with_borrowers([*(self._paths.popitem(last=False)[0] for _ in range(count)), *swept])
+
+    def _with_borrowers(self, paths: list[RelPath]) -> list[RelPath]:
+        if not self._borrowers:
+            return paths
+        self._borrowers = {path: lender for path, lender in self._borrowers.items() if self._is_wanted(path)}
+        taken = frozenset(paths)
+        return [*paths, *(path for path, lender in self._borrowers.items() if lender in taken and path not in taken)]
 
     def _sweep_on(self) -> list[RelPath]:
         sweep = self._sweeps[0]

@@ -124,7 +124,7 @@ class Syncer:
                 rests=self._works,
                 ended=self._ended,
             )
-        self._due = Due(trees, is_plenty=lambda: queue.is_long)
+        self._due = Due(trees, is_plenty=lambda: queue.is_long, is_wanted=queue.__contains__)
         self._wake = Event()
         self._in_flight = 0
         self._planning = False
@@ -268,10 +268,7 @@ class Syncer:
     def _plan_some(self) -> None:
         """Plan what has gathered, or a piece of it."""
         self._due.add(self._trees.take_unnamed())
-        if not self._due:
-            return
-        paths = self._due.take()
-        if not paths:
+        if not self._due or not (paths := self._due.take()):
             return
         self._planning = True  # to record what was agreed may wait: until then this is not idle
         try:
@@ -290,6 +287,7 @@ class Syncer:
                 match action:
                     case Fetch():
                         wanted.add(action.path)
+                        self._due.wants(action.path, action.offer)
                         if self._queue.put(action):
                             self._events.tell(ev.FileStale(path=action.path))
                     case Refuse():

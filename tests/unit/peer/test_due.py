@@ -60,6 +60,28 @@ def test_a_move_that_comes_to_a_path_already_due_is_seen_too() -> None:
     assert due.take() == paths
 
 
+def test_what_is_wanted_here_and_offered_under_another_name_is_planned_with_that_name() -> None:
+    offered, (here, there, other) = Offered(), _paths(3)
+    wanted = {here, other}
+    due = Due(offered, is_wanted=wanted.__contains__)
+    offered.offer(there)
+    offered.offer(other)
+    due.wants(here, offered.remote[there])
+    due.wants(other, offered.remote[other])
+    due.add([there])
+    assert due.take() == [there, here]
+    due.add([here, there])
+    assert due.take() == [here, there]
+    due.add([other])
+    assert due.take() == [other]
+    wanted.clear()
+    due.add([there])
+    assert due.take() == [there]
+    wanted.add(here)
+    due.add([there])
+    assert due.take() == [there]
+
+
 def directory(trees: Trees, *names: RelPath, mtime_s: int = 5) -> Sweep:
     return trees.note_remote({name: Offer(version=Version(mtime_s), sources=()) for name in names})
 
