@@ -12,7 +12,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
@@ -51,11 +51,10 @@ class DiskFolder:
         self._path = path.absolute()
         self._wall_clock = wall_clock
         self._root_fd = _open_root(path)
-        try:
+        with ExitStack() as undo:  # whatever happens: nobody else knows the descriptor yet
+            undo.callback(os.close, self._root_fd)
             self._own = OwnFolder.open(self._root_fd, random_hex=random_hex)
-        except BaseException:  # whatever it is goes on from here; nobody else knows the descriptor
-            os.close(self._root_fd)
-            raise
+            undo.pop_all()
         self._umask = _umask()
         self._lister = Lister(self._root_fd)
         self._looking = Looking(self._root_fd)

@@ -15,7 +15,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from enum import Enum, auto
 from pathlib import Path
@@ -203,15 +203,16 @@ class Index:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with _translated():
+        with _translated(), ExitStack() as undo:  # of a kill, too: half a transaction must not stay open
             self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._database
-                self._database.execute("COMMIT")
-            except BaseException:  # a kill, too, which goes on from here: half a transaction must not stay open
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
+            undo.callback(self._roll_back)
+            yield self._database
+            self._database.execute("COMMIT")
+            undo.pop_all()
+
+    def _roll_back(self) -> None:
+        if self._database.in_transaction:
+            self._database.execute("ROLLBACK")
 
     @classmethod
     def _opened(cls, place: Path, *, root_id: str, random_hex: RandomHex) -> Self:
@@ -220,12 +221,11 @@ class Index:
             raise IndexDamaged("the index was cut in the middle of a page")
         with _translated():
             database = sqlite3.connect(place / FILE, isolation_level=None, check_same_thread=False)
-        try:
+        with ExitStack() as undo:  # whatever happens: nobody else knows the database yet
+            undo.callback(database.close)
             index = cls(database, author="", fate=Fate.FOUND)
             index._prepare(root_id=root_id, random_hex=random_hex)
-        except BaseException:  # whatever it is goes on from here; nobody else knows the database
-            database.close()
-            raise
+            undo.pop_all()
         return index
 
     def _prepare(self, *, root_id: str, random_hex: RandomHex) -> None:

@@ -9,6 +9,7 @@ index this is somebody's edit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from typing import Final, Protocol
 
 from gsync.core.names import RelPath
@@ -82,12 +83,11 @@ class Restorer:
         """The staged name of a durable copy."""
         with self._trash.open(one) as source:
             staged = self._folder.stage()
-            try:
+            with ExitStack() as undo:  # whatever happens: nobody else knows the staged file yet
+                undo.callback(self._folder.unlink_staged, staged.name)
+                undo.callback(staged.close)
                 self._copy(source, staged, one)
-            except BaseException:  # whatever it is goes on from here; nobody else knows the staged file
-                staged.close()
-                self._folder.unlink_staged(staged.name)
-                raise
+                undo.pop_all()
             staged.close()
         return staged.name
 
