@@ -67,7 +67,7 @@ class Registry:
         self._claimed = Claimed()
         self._paths = self._claimed.by_path
         self._marks = 0
-        self._changes = 0  # how often another record has won, or none was left
+        self._turns = 0  # how often another record has won, or none was left
         self._untold = Untold()
         self._better_known: OrderedDict[RelPath, None] = OrderedDict()
 
@@ -134,10 +134,10 @@ class Registry:
 
         0 if that changed meanwhile, or not all may be held: then it has to announce them. Costs some two microseconds a record.
         """
-        member, changes = self._members.known(peer), self._changes
+        member, turns = self._members.known(peer), self._turns
         for row in paused(range(self._claimed.rows), pause):
             claims = self._claimed.at(row)
-            if self._changes != changes:
+            if self._turns != turns:
                 return 0
             if claims is not None and self._hold_the_winner(member, claims):
                 return 0
@@ -317,7 +317,7 @@ class Registry:
             mark = record_mark(self._spelling.read(spelled))
         if mark != claims.mark:
             self._marks ^= claims.mark ^ mark
-            self._changes += 1
+            self._turns += 1
             claims.mark, claims.told = mark, 0
             self._untold.add(claims.path, waits_for)
             self._better_known.pop(claims.path, None)

@@ -65,9 +65,8 @@ class TcpNetwork:
         except OSError as error:
             raise _connect_failed(error) from error
         with contextlib.ExitStack() as undo:
-            undo.callback(
-                reset, sock
-            )  # the other side may have it by now: an end in order would be a question without a word
+            # By a reset, for the other side may have it by now: an end in order would be a question without a word.
+            undo.callback(reset, sock)
             try:
                 # Never create_connection: it resolves even numbers in the thread pool, behind whatever is queued there.
                 sock.connect((endpoint.ip, endpoint.port))

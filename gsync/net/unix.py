@@ -47,9 +47,8 @@ class Door:
             undo.callback(sock.close)
             try:
                 _remove_socket(name + _NEW, dir_fd=dir_fd)
-                os.fchmod(
-                    sock.fileno(), MODE
-                )  # the name takes its mode from the socket: at no moment may others connect
+                # The name takes its mode from the socket: at no moment may others connect.
+                os.fchmod(sock.fileno(), MODE)
                 sock.bind(_address(dir_fd, name + _NEW))
                 inode = os.stat(name + _NEW, dir_fd=dir_fd, follow_symlinks=False).st_ino
                 sock.listen(BACKLOG)

@@ -44,10 +44,9 @@ class Announcer:
 
     `on_records` gets what a native tracker tells: the whole directory first (then its second argument is true), and after
     that what changes; without it, native is not spoken. `on_same` gets the whole directory instead where it is what stands here.
-    `author` and `name` say there who this is. `on_away` is called before
-    each new try: whoever can bring the tracker back (the embedded one) does it there. While `lacks_sources`, a classic tracker
-    of ours is dialled anew now and then: it tells a new connection of other holders. Without `knows_gsync` the tracker takes
-    this peer for another program, and answers it as one.
+    `author` and `name` say there who this is. `on_away` is called before each new try: whoever can bring the tracker back (the
+    embedded one) does it there. While `lacks_sources`, a classic tracker of ours is dialled anew now and then: it tells a new
+    connection of other holders. Without `knows_gsync` the tracker takes this peer for another program, and answers it as one.
     """
 
     def __init__(
