@@ -37,7 +37,8 @@ DEADLINE_S = 90.0
 
 _POLL_S = 0.02
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-_ports = itertools.count(3_000 * _WORKER + os.getpid() * 37 % 3_000)  # a stretch of its own for each of four workers
+_RUN = int(os.environ.get("PYTEST_XDIST_TESTRUNUID", f"{os.getpid():x}"), 16)  # the same in all workers of a run
+_ports = itertools.count(_RUN * 37 + 3_000 * _WORKER)  # a stretch of its own for each of four workers
 
 
 def eventually(condition: Callable[[], T], what: str, *, within_s: float = DEADLINE_S) -> T:
@@ -70,7 +71,9 @@ def dead_ports(count: int) -> Iterator[list[int]]:
 
 
 def free_port() -> int:
-    """A port nobody has, below those that the kernel gives out by itself, so that nobody gets it by accident meanwhile."""
+    """A port nobody has, and that nobody gets by accident, before it is used or after whoever used it has died: it is below those
+    that the kernel gives out by itself, and comes round again after 3,000 others.
+    """
     for port in _ports:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -249,7 +252,7 @@ class Cluster:
     ) -> Peer:
         """A gsync peer for `folder`, whose tracker listens at `port`; `within` is the command that starts it, if any."""
         at = self.folder(folder) if isinstance(folder, str) else folder
-        words = [tracker_ip, str(port), f"--dir={at}", *(["--json"] if json else []), *options]
+        words = [tracker_ip, str(port), f"--dir={at}", *(["--json"] if json else []), *_own_port(options), *options]
         peer = self._start(Peer, f"peer-{at.name[:20]}", [*within, *GSYNC, *words], env=env)
         peer.folder = at
         return peer
@@ -257,7 +260,15 @@ class Cluster:
     def reference_peer(self, folder: str | Path, port: int, *options: str, edition: int = 1) -> Peer:
         """A peer that others wrote, in `folder`."""
         at = self.folder(folder) if isinstance(folder, str) else folder
-        words = ["127.0.0.1", str(port), str(at), f"--edition={edition}", "--keepalive=0.5", *options]
+        words = [
+            "127.0.0.1",
+            str(port),
+            str(at),
+            f"--edition={edition}",
+            "--keepalive=0.5",
+            *_own_port(options),
+            *options,
+        ]
         peer = self._start(Peer, f"reference-{at.name[:20]}", [sys.executable, str(REFERENCE / "peer.py"), *words])
         peer.folder = at
         return peer
@@ -272,7 +283,7 @@ class Cluster:
 
     def reference_tracker(self, *options: str, edition: int = 1, port: int = 0) -> Tracker:
         """A tracker that others wrote."""
-        words = [str(port), f"--edition={edition}", "--expire=60", *options]
+        words = [str(port or free_port()), f"--edition={edition}", "--expire=60", *options]
         tracker = self._start(Tracker, "reference-tracker", [sys.executable, str(REFERENCE / "tracker.py"), *words])
         tracker.says("READY ")
         tracker.port = int(tracker.out.split()[1])
@@ -333,6 +344,11 @@ class Cluster:
         program = kind(name, argv, home=self._logs, env=environment, cwd=cwd or self.base)
         self.programs.append(program)
         return program
+
+
+def _own_port(options: Iterable[str]) -> list[str]:
+    """Where a peer serves, unless `options` say it: a port at which the others find nobody once the peer has been killed."""
+    return [] if any(option.startswith("--port=") for option in options) else [f"--port={free_port()}"]
 
 
 @contextmanager

@@ -10,15 +10,17 @@ from typing import Any
 
 from gevent.server import StreamServer
 
+from tests.e2e.cluster import free_port
+
 Json = Mapping[str, Any]
 
 
 class Listener:
-    """A server on 127.0.0.1, port 0 being a free one; a context manager that closes it and every connection."""
+    """A server on 127.0.0.1, at a free port if none is named; a context manager that closes it and every connection."""
 
     def __init__(self, port: int = 0) -> None:
         self._connections: set[socket.socket] = set()
-        self._server = StreamServer(("127.0.0.1", port), self._serve)
+        self._server = StreamServer(("127.0.0.1", port or free_port()), self._serve)
         self._server.start()
         self.port: int = self._server.server_port
 

@@ -1,15 +1,14 @@
 """Senders that are killed while they send: a process for each, which kills itself (-9) after so many bytes of its answer.
 
-    python doomed_senders.py EDITION SIZE OFFSET...
+    python doomed_senders.py EDITION SIZE PORT:OFFSET...
 
-Prints the ports, one for each offset, in a JSON list; then `DEAD <n>` as each of them ends. Edition 1 or 2 says how they answer.
+Prints `READY` once all of them listen; then `DEAD <n>` as each of them ends. Edition 1 or 2 says how they answer.
 The file that each of them would have sent is the first SIZE bytes of `content`. Standard library only.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import random
 import signal
@@ -32,11 +31,12 @@ def be_killed(listener: socket.socket, answer: bytes) -> None:
 
 def main() -> None:
     """Start the senders, and wait for their ends."""
-    edition, size, *offsets = map(int, sys.argv[1:])
+    edition, size = map(int, sys.argv[1:3])
+    places = [tuple(map(int, word.split(":"))) for word in sys.argv[3:]]
     header = b"Content-Length: %d\n" % size if edition == 2 else b""
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in offsets]
+    listeners = [socket.create_server(("127.0.0.1", port)) for port, _ in places]
     children = []
-    for number, (listener, offset) in enumerate(zip(listeners, offsets, strict=True)):
+    for number, (listener, (_, offset)) in enumerate(zip(listeners, places, strict=True)):
         answer = (header + content(size, number))[:offset]
         child = os.fork()
         if not child:
@@ -45,11 +45,10 @@ def main() -> None:
                     other.close()
             be_killed(listener, answer)
         children.append(child)
-    ports = [listener.getsockname()[1] for listener in listeners]
     for listener in listeners:
         listener.close()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    print(json.dumps(ports), flush=True)
+    print("READY", flush=True)
     try:
         for number, child in enumerate(children):
             os.waitpid(child, 0)

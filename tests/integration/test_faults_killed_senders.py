@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import folders
-from tests.e2e.cluster import Cluster, Peer
+from tests.e2e.cluster import Cluster, Peer, free_port
 from tests.e2e.pretenders import PretendedSource, PretendedTracker, contents, listing
 from tests.integration.doomed_senders import content
 from tests.integration.sizes import limit_s, times
@@ -30,9 +29,10 @@ def test_no_stump_of_a_killed_sender_is_published(cluster: Cluster, edition: int
     edges = [0, 1, size - 1, size, size // 2]
     offsets = edges + [rng.randrange(1, size) for _ in range(kills - len(edges))]
     script = Path(__file__).with_name("doomed_senders.py")
-    doomed = cluster.run([sys.executable, script, str(edition), str(size), *map(str, offsets)])
-    doomed.until(lambda: "\n" in doomed.out, "the ports")
-    ports = json.loads(doomed.out.splitlines()[0])
+    ports = [free_port() for _ in offsets]
+    places = [f"{port}:{offset}" for port, offset in zip(ports, offsets, strict=True)]
+    doomed = cluster.run([sys.executable, script, str(edition), str(size), *places])
+    doomed.says("READY")
     names = [f"file {number}" for number in range(kills)]
 
     with PretendedTracker() as tracker:
