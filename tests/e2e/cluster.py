@@ -7,7 +7,7 @@ greenlets of the test's own process meanwhile.
 
 from __future__ import annotations
 
-import itertools
+import contextlib
 import json
 import os
 import shutil
@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import gevent
 import pytest
@@ -36,9 +36,10 @@ DEADLINE_S = 90.0
 """When a condition counts as never coming true, also on a machine with ten times more to do than it has cores."""
 
 _POLL_S = 0.02
-_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-_RUN = int(os.environ.get("PYTEST_XDIST_TESTRUNUID", f"{os.getpid():x}"), 16)  # the same in all workers of a run
-_ports = itertools.count(_RUN * 37 + 3_000 * _WORKER)  # a stretch of its own for each of four workers
+_PORTS: Final = range(20_000, 32_000)
+"""Below those that the kernel gives out by itself."""
+
+_PORTS_AT_ONCE = 50
 
 
 def eventually(condition: Callable[[], T], what: str, *, within_s: float = DEADLINE_S) -> T:
@@ -71,18 +72,32 @@ def dead_ports(count: int) -> Iterator[list[int]]:
 
 
 def free_port() -> int:
-    """A port nobody has, and that nobody gets by accident, before it is used or after whoever used it has died: it is below those
-    that the kernel gives out by itself, and comes round again after 3,000 others.
-    """
-    for port in _ports:
+    """A port nobody has, and that nobody gets by accident, before it is used or after whoever used it has died."""
+    for port in _own_ports:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
+    raise AssertionError("no port is free")
+
+
+def _reserved_ports() -> Iterator[int]:
+    """Ports that no other process takes from here while this one lives, not even one of another run of these tests.
+
+    Reserved by the names of abstract sockets, which are known in the whole network namespace, as ports are, and end with it.
+    """
+    for first in _PORTS[::_PORTS_AT_ONCE]:
+        with socket.socket(socket.AF_UNIX) as reservation:
             try:
-                probe.bind(("127.0.0.1", 20_000 + port % 12_000))
+                reservation.bind(f"\0gsync's tests have the ports from {first}")
             except OSError:
                 continue
-            return int(probe.getsockname()[1])
-    raise AssertionError("no port is free")
+            reservation.detach()  # to be held until the end
+        yield from range(first, first + _PORTS_AT_ONCE)
+
+
+_own_ports = _reserved_ports()
 
 
 class Program:
