@@ -31,6 +31,7 @@ _AboutPeer = (
     | ev.Progress
     | ev.SyncDone
     | ev.Stats
+    | ev.WatchIncomplete
     | ev.Trouble
 )
 
@@ -139,6 +140,8 @@ class Console:
             case ev.SyncDone():
                 took = duration(event.seconds)
                 self.say(f"in sync: fetched {count(event.fetched, 'file')}, {size(event.bytes)} in {took}")
+            case ev.WatchIncomplete():
+                self.error(f"changes are noticed only every few seconds: {event.reason}", event.advice)
             case ev.Trouble():
                 self.error(event.what, event.advice)
             case ev.FileStale() | ev.FileFetching() | ev.Stats():

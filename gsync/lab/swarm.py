@@ -69,6 +69,8 @@ class Swarm:
             if _is_ready(tracker):
                 self._port = port
                 return
+            if not self._port:  # that one was somebody else's; nobody has to hear of it
+                self.members.pop(TRACKER).close()
         raise SwarmFailed(f"no tracker could be started: {tracker.errors()}")
 
     def start_peer(self, name: str) -> None:

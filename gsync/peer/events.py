@@ -193,6 +193,14 @@ class Stats(Struct, frozen=True, kw_only=True, gc=False):
     lag_ms: tuple[float, ...]
 
 
+class WatchIncomplete(Struct, frozen=True, kw_only=True, gc=False):
+    """The system tells not all that changes in the folder, or nothing: looks at all of it find the rest, every few seconds."""
+
+    name: ClassVar[str] = "watch.incomplete"
+    reason: str
+    advice: str
+
+
 class Trouble(Struct, frozen=True, kw_only=True, gc=False):
     """A person should act; gsync goes on as far as it can."""
 
@@ -217,6 +225,7 @@ Event = (
     | Progress
     | SyncDone
     | Stats
+    | WatchIncomplete
     | Trouble
 )
 

@@ -22,7 +22,7 @@ from gsync.core.settle import Hint, Settling, What
 from gsync.errors import StorageError
 from gsync.net.clock import Clock
 from gsync.net.tasks import TaskGroup
-from gsync.peer.events import Events, Trouble
+from gsync.peer.events import Events, Trouble, WatchIncomplete
 from gsync.peer.reading import Begun, read_piece
 from gsync.peer.rules import no_local_rules
 from gsync.peer.scanning import Looked, Scanning
@@ -239,8 +239,7 @@ class Indexer:
             self._say_kept_back()
         incomplete = self._scanning.watcher.incomplete
         if incomplete is not None and incomplete != self._told:
-            what = f"changes are noticed only every few seconds: {incomplete.reason}"
-            self._events.tell(Trouble(what=what, advice=incomplete.advice))
+            self._events.tell(WatchIncomplete(reason=incomplete.reason, advice=incomplete.advice))
         self._told = incomplete
         return looked
 

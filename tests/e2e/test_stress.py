@@ -73,7 +73,7 @@ def test_what_does_not_arrive_in_time_is_missing_and_the_report_is_written(clust
 
 def test_for_people_it_is_a_table(cluster: Cluster) -> None:
     program = cluster.gsync("stress", f"--dir={cluster.folder('run')}", "--peers=2", "--files=10")
-    assert program.ends() == 0
+    assert program.ends() == 0, program.last_words()
     assert [line.split()[0] for line in program.out.splitlines()][:3] == ["swarm", "makespan", "rate"]
     assert program.out.endswith("it held\n")
 

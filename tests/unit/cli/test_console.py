@@ -49,6 +49,7 @@ EXAMPLES: list[ev.Event] = [
     PROGRESS,
     ev.SyncDone(fetched=2, bytes=2048, seconds=1.5),
     STATS,
+    ev.WatchIncomplete(reason="no more watches", advice="raise them"),
     ev.Trouble(what="no space", advice="free some"),
 ]
 
@@ -93,6 +94,11 @@ def test_there_is_an_example_of_every_event() -> None:
         (ev.PeerServing(endpoint=SOURCE, files=1), "", "serving 1 file at 192.0.2.2:2000\n"),
         (ev.TrackerUp(tracker=TRACKER, names=2), "", "tracker 192.0.2.1:9000 answers: 2 names in its directory\n"),
         (ev.SyncDone(fetched=2, bytes=2048, seconds=1.5), "", "in sync: fetched 2 files, 2.0 KiB in 1.5 s\n"),
+        (
+            ev.WatchIncomplete(reason="no more watches", advice="raise them"),
+            "",
+            "gsync: changes are noticed only every few seconds: no more watches\n  raise them\n",
+        ),
         (ev.Trouble(what="no space", advice="free some"), "", "gsync: no space\n  free some\n"),
         (ev.Trouble(what="no space"), "", "gsync: no space\n"),
         (
@@ -144,6 +150,7 @@ def test_with_colour_every_code_is_ended_on_its_line() -> None:
         ev.NamesSkipped(reason="a link", names=(HOSTILE,), count=1),
         ev.NamesSkipped(reason=HOSTILE, names=("x",), count=1),
         down(HOSTILE),
+        ev.WatchIncomplete(reason=HOSTILE, advice=HOSTILE),
         ev.Trouble(what=HOSTILE, advice=HOSTILE),
     ],
     ids=lambda event: event.name,
@@ -161,6 +168,8 @@ def test_quiet_says_only_what_a_person_must_know() -> None:
         "",
         "gsync: no tracker answers at 192.0.2.1:9000 (connection refused)\n"
         "  retrying every 5 s; start one there: gsync tracker 9000\n"
+        "gsync: changes are noticed only every few seconds: no more watches\n"
+        "  raise them\n"
         "gsync: no space\n"
         "  free some\n",
     )

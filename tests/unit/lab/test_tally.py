@@ -57,6 +57,7 @@ def test_what_a_person_should_hear_of_is_kept() -> None:
     tally.hear("a", "a.1", line("error", what="no space"))
     tally.hear("a", "a.1", line("file.conflict", path="x", kept_as="y"))
     tally.hear("a", "a.1", line("tracker.down"))
+    tally.hear("a", "a.1", line("watch.incomplete", reason="a hundred others watch", advice="raise it"))
     tally.hear("a", "a.1", line("file.skipped", cause="short", reason="it ended"))
     tally.hear("b", "b.2", line("file.skipped", cause="short", reason="it ended"))
     assert tally.reasons == {"short: it ended": 2}

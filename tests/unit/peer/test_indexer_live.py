@@ -15,7 +15,7 @@ from gsync.core.settle import AGAIN_S, CAP_S, KNOWN_S, OTHER_S
 from gsync.net.simulation import World, simulated
 from gsync.net.tasks import TaskGroup
 from gsync.peer import indexer, look, reading
-from gsync.peer.events import NamesSkipped, Trouble
+from gsync.peer.events import NamesSkipped, Trouble, WatchIncomplete
 from gsync.peer.indexer import FIRST_READ_S, RESCAN_S, WATCHED_RESCAN_JITTER_S, WATCHED_RESCAN_S, Indexer
 from gsync.peer.look import READ_AT_ONCE_BYTES
 from gsync.peer.trees import Trees
@@ -505,13 +505,11 @@ def test_a_watched_folder_is_looked_at_each_minute_or_so(room: Room) -> None:
 def test_where_not_all_is_watched_it_is_looked_at_often_and_said_what_helps(room: Room) -> None:
     room.watcher.incomplete = Incomplete(reason="no more watches", advice="raise them")
     room.start()
-    assert room.heard.of(Trouble) == [
-        Trouble(what="changes are noticed only every few seconds: no more watches", advice="raise them")
-    ]
+    assert room.heard.of(WatchIncomplete) == [WatchIncomplete(reason="no more watches", advice="raise them")]
     times = looks(room)
     gevent.sleep(3 * RESCAN_S)
     assert len(times) == 3
-    assert len(room.heard.of(Trouble)) == 1
+    assert len(room.heard.of(WatchIncomplete)) == 1
 
 
 def test_what_gave_no_hint_is_found_by_a_look_at_everything(room: Room) -> None:
