@@ -144,7 +144,7 @@ def _got(said: Answer) -> str:
 def _freed(said: Answer) -> str:
     if said["reason"]:
         return f"{shown(said['path'])}  kept: {shown(said['reason'])}"
-    return f"{shown(said['path'])}  freed {size(said['size'])}"
+    return f"{shown(said['path'])}  freed" + (f" {size(said['size'])}" if said["size"] else "")  # none of a directory
 
 
 def _refreshed(said: Answer) -> str:

@@ -192,4 +192,4 @@ def _complain(error: GsyncError, *, else_advice: str, folder: str | None) -> Non
     print(f"gsync: {shown(what)}", file=sys.stderr)
     advice = error.advice if isinstance(error, ConfigError) else getattr(error, "advice", "")
     if advice or else_advice:
-        print(f"  {aimed(advice, folder) or else_advice}", file=sys.stderr)
+        print(f"  {aimed(advice or else_advice, folder)}", file=sys.stderr)

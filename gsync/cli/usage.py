@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import io
+import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,13 @@ _ENDS_IN_A_QUESTION = re.compile(
     r"\bgsync (ls|status|conflicts( keep .+)?|release|resume|scan|search [^`:;]+|restore --list)$"
 )
 """A command to paste that looks at a running peer, at the end of an advice, and has no folder yet."""
+
+
+PROGRAM_VARIABLE = "GSYNC_COMMAND"
+"""In the environment: what to type for `gsync` here, where it is not on the PATH."""
+
+_CALLED = re.compile(r"(?<![\w/.-])(?<!there: )gsync(?= [a-z0-9<-])(?! again)")
+"""The program in a command of an advice; not of one that is for another machine."""
 
 
 class Told(Exception):  # not an error: the way out of docopt once help or a version was asked for
@@ -69,10 +77,14 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
 
 
 def aimed(advice: str, folder: str | None) -> str:
-    """`advice` with `folder` (None: the working directory) in the command at its end, so that it is right wherever it is pasted."""
-    if folder is None or not _ENDS_IN_A_QUESTION.search(advice):
-        return advice
-    return f"{advice} --dir={shlex.quote(folder)}"
+    """`advice` with `folder` (None: the working directory) in the command at its end, so that it is right wherever it is pasted.
+
+    Its commands begin as this gsync can be called here: `bin/gsync` says how, in PROGRAM_VARIABLE.
+    """
+    if folder is not None and _ENDS_IN_A_QUESTION.search(advice):
+        advice = f"{advice} --dir={shlex.quote(folder)}"
+    program = os.environ.get(PROGRAM_VARIABLE, "gsync")
+    return advice if program == "gsync" else _CALLED.sub(lambda _: shlex.quote(program), advice)
 
 
 def port_of(text: str, *, what: str = "port", lowest: int = 1) -> int:

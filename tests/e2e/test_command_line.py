@@ -79,6 +79,9 @@ def test_a_fresh_clone_installs_itself_once_and_says_so_in_one_line(cluster: Clu
     for way in others:
         assert _result(cluster.run([*way, "--version"])) == (0, first.out, "")
 
+    code, _, err = _result(cluster.run([clone / "bin" / "gsync", "status", f"--dir={cluster.folder('empty')}"]))
+    assert (code, f" {clone}/bin/gsync 127.0.0.1 9000 --dir=" in err) == (10, True), err
+
     moved = clone.rename(cluster.base / "moved")
     _both_end_well(cluster, moved)
     where = cluster.run([moved / ".venv/bin/python", "-I", "-c", "import gsync; print(gsync.__file__)"])

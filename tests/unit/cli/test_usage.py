@@ -252,3 +252,30 @@ def test_a_whole_number_is_one_within_its_bounds() -> None:
 def test_what_is_no_whole_number_is_not_rounded_but_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is no number of peers: a whole number from 1 to 12"):
         whole_of(text, what="number of peers", lowest=1, highest=12)
+
+
+@pytest.mark.parametrize(
+    ("advice", "expected"),
+    [
+        ("see what is: gsync ls", "see what is: '/my gsync/bin/gsync' ls --dir=d"),
+        (
+            "gsync 127.0.0.1 9000 --dir=x    (all of it: gsync --help)",
+            "'/my gsync/bin/gsync' 127.0.0.1 9000 --dir=x    (all of it: '/my gsync/bin/gsync' --help)",
+        ),
+        ("`gsync status` counts such edits", "`'/my gsync/bin/gsync' status` counts such edits"),
+        (
+            "retrying every 5 s; start one there: gsync tracker 9000",
+            "retrying every 5 s; start one there: gsync tracker 9000",
+        ),
+        ("Move it away, then start gsync again.", "Move it away, then start gsync again."),
+        ("see /x/gsync stop", "see /x/gsync stop"),
+    ],
+)
+def test_a_command_to_paste_begins_as_this_gsync_is_called(
+    monkeypatch: pytest.MonkeyPatch, advice: str, expected: str
+) -> None:
+    assert aimed(advice, None) == advice
+    monkeypatch.setenv("GSYNC_COMMAND", "gsync")
+    assert aimed(advice, None) == advice
+    monkeypatch.setenv("GSYNC_COMMAND", "/my gsync/bin/gsync")
+    assert aimed(advice, "d") == expected
