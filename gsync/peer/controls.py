@@ -14,7 +14,9 @@ from msgspec import Struct
 
 from gsync.core.explanation import Explanation, explain
 from gsync.core.keeping import ConflictWaiting, Keep, Kept, copies_meant, original_of, waiting
+from gsync.core.model import Kind
 from gsync.core.names import Endpoint, RelPath
+from gsync.core.pausing import paused
 from gsync.core.planner import Policy
 from gsync.core.status import (
     Dialect,
@@ -251,10 +253,21 @@ class PeerControls(OverlayOrders):
         """What it means that this peer does not have all that the tracker tells."""
         if laggard != THIS_PEER:
             return Settled(settled=False, reason=f"{laggard} does not have all of it, or has something else")
+        if not self._leaves_something_out():  # it was so when the tracker said it
+            return Settled(settled=False, reason="the tracker did not know yet of all that is here")
         reason = (
             "not all that others have is taken here: by this peer's role, or its rules (`gsync ls --state=ignored`)"
         )
         return Settled(settled=False, reason=reason, stuck=True)
+
+    def _leaves_something_out(self) -> bool:
+        """Whether this peer does not take all that others have, or not tell all that is here: by its role, or by its rules."""
+        if not (self._facts.receives and self._facts.sends):
+            return True
+        return any(
+            self._indexer.is_ignored(path, offer.record.kind if offer.record is not None else Kind.FILE)
+            for path, offer in paused(self._trees.remote.items(), breathe)
+        )
 
     def _tracker(self) -> TrackerSeen | None:
         announcer = self._voice.announcer

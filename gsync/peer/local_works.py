@@ -106,11 +106,11 @@ class LocalWorks:
         buried: dict[RelPath, Tombstone] = {}
         agreed: dict[RelPath, Version] = {}
         for action in actions:
-            if action.path in self._busy:
-                continue
-            if isinstance(action, Relocate) and action.source in self._busy:
-                # The end of that brings up the old name alone, and a plan of it says nothing of the new ones.
+            if isinstance(action, Relocate) and not self._busy.isdisjoint((action.path, action.source)):
+                # The end of that brings up one of these names alone, and a plan of it says nothing of all that is renamed.
                 self._rest(action.path, None, *action.entries)
+                continue
+            if action.path in self._busy:
                 continue
             match action:
                 case Bury() if action.path in self._applier.in_hand:

@@ -51,8 +51,12 @@ class Trio:
         asked = [gevent.spawn(_wait_at, home) for home in homes]
         said = [one.get(timeout=WITHIN_S + 10) for one in asked]
         pictures = {home.name: live.picture(home) for home in self.homes}
-        assert [one["settled"] for one in said] == [True] * len(said), said
-        assert live.differences(pictures) == [], [home.name for home in homes]
+        differences = live.differences(pictures)
+        assert [one["settled"] for one in said] == [True] * len(said), (said, differences, self._said())
+        assert differences == [], [home.name for home in homes]
+
+    def _said(self) -> str:
+        return "\n".join(peer.last_words() for peer in self.peers)
 
 
 def _wait_at(home: Path) -> Answer:

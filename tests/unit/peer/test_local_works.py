@@ -188,6 +188,16 @@ def test_a_rename_whose_old_name_is_in_hand_is_planned_again_at_its_new_ones(roo
     assert sorted(room.works.take_due(room.world.now_s + 1)) == [D, DX]
 
 
+def test_a_rename_whose_new_name_is_in_hand_is_planned_again_with_all_that_it_carries(room: Room) -> None:
+    """A directory was being made there, for what was renamed with it was edited here; that others settled meanwhile."""
+    entries = {name: Relocated(source=old, expected=meta(), version=v(9, ann=2)) for name, old in ((D, A), (DX, A))}
+    room.works.put([MakeDirectory(path=D, record=record(D, kind=Kind.DIRECTORY), version=v(5))])
+    room.works.put([Relocate(path=D, source=A, entries=entries, buried={A: BURIED})])
+    gevent.sleep(RETRY_BASE_S)
+    assert kinds(room.changes) == [NewDirectory]
+    assert sorted(room.works.take_due(room.world.now_s + 1)) == [D, DX]
+
+
 def test_what_was_edited_meanwhile_is_looked_at_and_tried_again_later(room: Room) -> None:
     room.says = lambda change: Overtaken(path=change.path)
     room.put(Remove(path=A, expected=meta(), tombstone=BURIED))
