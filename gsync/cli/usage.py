@@ -28,11 +28,10 @@ _ENDS_IN_A_QUESTION = re.compile(
 )
 """A command to paste that looks at a running peer, at the end of an advice, and has no folder yet."""
 
-
 PROGRAM_VARIABLE = "GSYNC_COMMAND"
 """In the environment: what to type for `gsync` here, where it is not on the PATH."""
 
-_CALLED = re.compile(r"(?<![\w/.-])(?<!there: )gsync(?= [a-z0-9<-])(?! again)")
+_CALLED = re.compile(r"(?<![\w/.-])(?<!there: )(?<!own machine: )gsync(?= [a-z0-9<-])(?! again)")
 """The program in a command of an advice; not of one that is for another machine."""
 
 

@@ -167,6 +167,19 @@ class Settled(Struct, frozen=True, kw_only=True):
     """Whether to wait is of no use: it stays so until a person does something about it."""
 
 
+def behind(laggard: str, *, leaves_something_out: bool) -> Settled:
+    """What it means that `laggard`, "" being the peer itself, does not have all that the tracker tells, or has something else.
+
+    That stays so only where its role or its rules leave something out; else it was so when the tracker said it.
+    """
+    if laggard:
+        return Settled(settled=False, reason=f"{laggard} does not have all of it, or has something else")
+    if not leaves_something_out:
+        return Settled(settled=False, reason="the tracker did not know yet of all that is here")
+    what = "not all that others have is taken here: by this peer's role, or its rules (`gsync ls --state=ignored`)"
+    return Settled(settled=False, reason=what, stuck=True)
+
+
 class Status(Struct, frozen=True, kw_only=True):
     """A peer at one moment: `gsync status`."""
 

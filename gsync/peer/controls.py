@@ -29,6 +29,7 @@ from gsync.core.status import (
     Status,
     TrackerSeen,
     Trashed,
+    behind,
 )
 from gsync.core.view import View, conflict_copies, known_paths, listed, peers_seen, status_of
 from gsync.errors import UnknownName
@@ -163,8 +164,10 @@ class PeerControls(OverlayOrders):
             )
         if (pending := self._pending()).reason:
             return Settled(settled=False, reason=pending.reason, stuck=pending.is_stuck)
-        if announcer is not None and announcer.laggard:
-            return self._judged_by(announcer.laggard)
+        if announcer is not None and (laggard := announcer.laggard):
+            is_this_peer = laggard == THIS_PEER
+            leaves_out = is_this_peer and self._leaves_something_out()
+            return behind("" if is_this_peer else laggard, leaves_something_out=leaves_out)
         return Settled(settled=True)
 
     def listing(self, *, beneath: RelPath | None = None) -> Iterator[ListedEntry]:
@@ -248,17 +251,6 @@ class PeerControls(OverlayOrders):
             ignored_by=self._indexer.rule_for,
             on_demand=trees.on_demand,
         )
-
-    def _judged_by(self, laggard: str) -> Settled:
-        """What it means that this peer does not have all that the tracker tells."""
-        if laggard != THIS_PEER:
-            return Settled(settled=False, reason=f"{laggard} does not have all of it, or has something else")
-        if not self._leaves_something_out():  # it was so when the tracker said it
-            return Settled(settled=False, reason="the tracker did not know yet of all that is here")
-        reason = (
-            "not all that others have is taken here: by this peer's role, or its rules (`gsync ls --state=ignored`)"
-        )
-        return Settled(settled=False, reason=reason, stuck=True)
 
     def _leaves_something_out(self) -> bool:
         """Whether this peer does not take all that others have, or not tell all that is here: by its role, or by its rules."""

@@ -7,7 +7,6 @@ greenlets of the test's own process meanwhile.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -18,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -37,7 +36,7 @@ DEADLINE_S = 90.0
 
 _POLL_S = 0.02
 _PORTS: Final = range(13_000, 20_000)
-"""Below those that the kernel gives out by itself, and those that `gsync stress` chooses from."""
+"""Below those that the kernel gives out by itself and those that `gsync stress` chooses from, above 12345, which has a use."""
 
 _PORTS_AT_ONCE = 50
 
@@ -76,7 +75,7 @@ def free_port() -> int:
     for port in _own_ports:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 probe.bind(("127.0.0.1", port))
                 return port
     raise AssertionError("no port is free")
@@ -275,15 +274,8 @@ class Cluster:
     def reference_peer(self, folder: str | Path, port: int, *options: str, edition: int = 1) -> Peer:
         """A peer that others wrote, in `folder`."""
         at = self.folder(folder) if isinstance(folder, str) else folder
-        words = [
-            "127.0.0.1",
-            str(port),
-            str(at),
-            f"--edition={edition}",
-            "--keepalive=0.5",
-            *_own_port(options),
-            *options,
-        ]
+        words = ["127.0.0.1", str(port), str(at), f"--edition={edition}", "--keepalive=0.5"]
+        words += [*_own_port(options), *options]
         peer = self._start(Peer, f"reference-{at.name[:20]}", [sys.executable, str(REFERENCE / "peer.py"), *words])
         peer.folder = at
         return peer

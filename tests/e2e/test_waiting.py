@@ -18,9 +18,11 @@ from gsync.cli.wait import until_settled
 from gsync.web.answers import Answer
 from tests.e2e import folders, live
 from tests.e2e.cluster import Cluster, Peer, cluster_beneath
+from tests.integration.sizes import times
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
+SEED = 7
 ROUNDS = 36
 EDITS = 12
 HOUR_S = 3600
@@ -64,9 +66,9 @@ def _wait_at(home: Path) -> Answer:
         return until_settled(peer, timeout_s=WITHIN_S, monotonic=time.monotonic)
 
 
-@pytest.fixture
-def trio(cluster: Cluster) -> Trio:
-    trio = Trio(cluster, seed=7)
+@pytest.fixture(params=range(SEED, SEED + times(1)))
+def trio(cluster: Cluster, request: pytest.FixtureRequest) -> Trio:
+    trio = Trio(cluster, seed=request.param)
     live.settle(trio.peers)
     return trio
 

@@ -267,6 +267,7 @@ def test_what_is_no_whole_number_is_not_rounded_but_refused(text: str) -> None:
             "retrying every 5 s; start one there: gsync tracker 9000",
             "retrying every 5 s; start one there: gsync tracker 9000",
         ),
+        ("on the tracker's own machine: gsync 127.0.0.1 9000", "on the tracker's own machine: gsync 127.0.0.1 9000"),
         ("Move it away, then start gsync again.", "Move it away, then start gsync again."),
         ("see /x/gsync stop", "see /x/gsync stop"),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from gsync.core.status import Pending
+from gsync.core.status import Pending, behind
 
 NOTHING = Pending(tracker_is_up=True, same_directory=True)
 
@@ -64,3 +64,20 @@ def test_the_nearest_cause_is_told_first() -> None:
     for change, reason in reversed(IN_ORDER):
         everything = replace(everything, **{"refusal": "", **change})  # type: ignore[arg-type]
         assert everything.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("laggard", "leaves_something_out", "is_stuck", "reason"),
+    [
+        ("ben", False, False, "ben does not have all of it, or has something else"),
+        ("ben", True, False, "ben does not have all of it, or has something else"),
+        ("", False, False, "the tracker did not know yet of all that is here"),
+        ("", True, True, "not all that others have is taken here: by this peer's role, or its rules"),
+    ],
+)
+def test_to_wait_is_of_no_use_only_where_this_peer_leaves_something_out(
+    laggard: str, leaves_something_out: bool, is_stuck: bool, reason: str
+) -> None:
+    said = behind(laggard, leaves_something_out=leaves_something_out)
+    assert (said.settled, said.stuck) == (False, is_stuck)
+    assert said.reason.startswith(reason)
